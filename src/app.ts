@@ -1,0 +1,197 @@
+// The composition root: configuration -> stores -> use-cases -> server, and the order of start and stop. Nothing else wires rooms together.
+
+import { join } from 'node:path';
+import pkg from '../package.json' with { type: 'json' };
+import { createApi } from './api/api.ts';
+import type { AccessPolicy } from './auth/access.ts';
+import { createPasswords } from './auth/passwords.ts';
+import { anonymous, type Principal } from './auth/principal.ts';
+import { openTokens } from './auth/tokens.ts';
+import { openFilesystemStore } from './blobs/filesystem.ts';
+import type { Config } from './config/config.ts';
+import { prepareContentQueries } from './db/content.ts';
+import { lockDataFolder } from './db/data-folder-lock.ts';
+import type { Database } from './db/database.ts';
+import { findAccount, prepareAccountQuery } from './db/identity.ts';
+import { prepareProjectQueries } from './db/projects.ts';
+import { openSqliteDatabase } from './db/sqlite.ts';
+import { createAuthentication } from './http/authentication.ts';
+import { createDistribution } from './http/distribution.ts';
+import { createOriginOf } from './http/origin.ts';
+import { startServer } from './http/server.ts';
+import { createTokenService } from './http/token-service.ts';
+import { systemClock } from './lib/clock.ts';
+import type { Log } from './lib/log.ts';
+import { bootstrap } from './registry/bootstrap.ts';
+import { createCatalog } from './registry/catalog.ts';
+import { createExplain } from './registry/explain.ts';
+import { createIngest } from './registry/ingest.ts';
+import { createMirror } from './registry/mirror.ts';
+import type { NameRules } from './registry/names.ts';
+import { createProjects } from './registry/projects.ts';
+import { createPull } from './registry/pull.ts';
+import { createPush } from './registry/push.ts';
+import { createSourcePool } from './registry/source-pool.ts';
+import { createUploads } from './registry/uploads.ts';
+import { createUpstreamClient } from './upstream/client.ts';
+import { createSourceHealth } from './upstream/health.ts';
+import type { Source } from './upstream/source.ts';
+
+const sweepIntervalMs = 10 * 60 * 1000;
+
+export interface App {
+  readonly port: number;
+  /** Set at the first boot, when the administrator's secret was made. */
+  readonly newAdminPassword?: string;
+  /** Readiness off, requests drained, fills ended, database closed. */
+  stop(): Promise<void>;
+}
+
+export interface AppOptions {
+  readonly config: Config;
+  readonly log: Log;
+  /** For the first boot only. */
+  readonly adminPassword?: string;
+  /** The database cannot be written any more: the process must end. */
+  readonly onFatal: (message: string) => void;
+}
+
+/** Opens the data folder and starts serving. Throws, with nothing left open, when it cannot. */
+export async function startApp(options: AppOptions): Promise<App> {
+  const { config, log } = options;
+  const lock = lockDataFolder(config.dataDir);
+  try {
+    const store = await openFilesystemStore(join(config.dataDir, 'blobs'));
+    const database = await openSqliteDatabase({ path: join(config.dataDir, 'db', 'breakwater.sqlite'), onFatal: options.onFatal });
+    try {
+      const boot = await bootstrap({ database, config, ...(options.adminPassword === undefined ? {} : { adminPassword: options.adminPassword }) });
+      const running = await compose({ config, log, store, database });
+      return {
+        port: running.port,
+        ...(boot.newAdminPassword === undefined ? {} : { newAdminPassword: boot.newAdminPassword }),
+        stop: async () => {
+          await running.stop();
+          await database.close();
+          lock.release();
+        },
+      };
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
+}
+
+async function compose(options: { config: Config; log: Log; store: Awaited<ReturnType<typeof openFilesystemStore>>; database: Database }) {
+  const { config, log, store, database } = options;
+  const { limits } = config;
+  const clock = systemClock;
+  const content = prepareContentQueries(database);
+  const projectQueries = prepareProjectQueries(database);
+  const names: NameRules = { projects: projectQueries, registries: new Set(config.registries.keys()), rootRegistry: config.mirror.rootRegistry };
+  const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
+  const ingest = createIngest({ store, database });
+  const client = createUpstreamClient({ clock, log, version: pkg.version, limits: { connectionsPerHost: limits.upstream.connectionsPerHost } });
+  const pool = createSourcePool({ sources: sourcesOf(config), health: createSourceHealth({ clock }), clock });
+  const mirror = createMirror({
+    content,
+    database,
+    store,
+    ingest,
+    client,
+    pool,
+    clock,
+    rules: config.mirror,
+    limits: { blobMaxBytes: limits.blobBytes, fills: limits.upstream.fills },
+  });
+  const uploads = createUploads({
+    store,
+    database,
+    ingest,
+    clock,
+    log,
+    limits: {
+      blobMaxBytes: limits.blobBytes,
+      uploadsPerRepository: limits.uploadsPerRepository,
+      uploadsPerPrincipal: limits.uploadsPerPrincipal,
+      uploadsTotal: limits.uploadsTotal,
+      idleExpiryMs: limits.uploadIdleExpiryMs,
+      absoluteExpiryMs: limits.uploadAbsoluteExpiryMs,
+      minimumFree: { percent: limits.minimumFree.percent, sizeBytes: limits.minimumFree.bytes },
+    },
+  });
+  const removed = await uploads.removeLeftovers();
+  if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
+  const passwords = createPasswords({ clock, find: (name) => findAccount(database.read, name) });
+  const tokens = await openTokens({ keyFile: join(config.dataDir, 'token-key.json'), clock });
+  const account = prepareAccountQuery(database);
+  const findPrincipal = async (key: string): Promise<Principal | undefined> => {
+    if (key === 'anonymous') return anonymous;
+    const found = key.startsWith('user:') ? await account(Number(key.slice(5))) : undefined;
+    return found === undefined ? undefined : { kind: 'user', ...found };
+  };
+  const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
+  const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
+  const distribution = createDistribution({
+    names,
+    authentication,
+    pull: createPull({ content, store, mirror }),
+    push: createPush({ database, content, ingest }),
+    uploads,
+    catalog: createCatalog({ database, content, mirror, limits: { sizeDefault: limits.pageSizeDefault, sizeMax: limits.pageSizeMax } }),
+    manifestMaxBytes: limits.manifestBytes,
+    service,
+  });
+  const api = createApi({
+    projects: createProjects({ database, names }),
+    explain: createExplain({ database, names, mirror }),
+    pool,
+    version: pkg.version,
+    log,
+  });
+  let isStopping = false;
+  const server = startServer(
+    {
+      distribution,
+      tokenService: createTokenService({ tokens, passwords, policy, names, service }),
+      authentication,
+      originOf: createOriginOf({ externalUrl: config.externalUrl, trustedProxies: config.trustedProxies, hasTls: config.tls !== undefined }),
+      api,
+      isReady: async () => !isStopping,
+      log,
+    },
+    { hostname: config.listen.hostname, port: config.listen.port, ...(config.tls === undefined ? {} : { tls: config.tls }) },
+  );
+  const sweeper = setInterval(() => void uploads.sweep().catch((error) => log.error('uploads.sweep-failed', { error })), sweepIntervalMs);
+  return {
+    port: server.port,
+    stop: async () => {
+      isStopping = true;
+      clearInterval(sweeper);
+      await server.stop();
+      await mirror.close();
+      client.close();
+      await uploads.close();
+    },
+  };
+}
+
+function sourcesOf(config: Config): ReadonlyMap<string, readonly Source[]> {
+  return new Map(
+    [...config.registries].map(([registry, { sources }]) => [
+      registry,
+      sources.map((source): Source => {
+        const { tls, ...rest } = source;
+        return {
+          ...rest,
+          id: `${registry} ${source.url}`,
+          registry,
+          ...(tls === undefined ? {} : { tls: { insecure: tls.insecure, ...(tls.ca === undefined ? {} : { ca: tls.ca }) } }),
+        };
+      }),
+    ]),
+  );
+}

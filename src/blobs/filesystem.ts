@@ -1,0 +1,191 @@
+// The blob store on a filesystem.
+//
+//   ROOT/store.json                            identity; written once all folders are durable
+//   ROOT/sha256/ab/<64 hex>.<ulid>             committed blobs, 256 pre-made shard folders per algorithm
+//   ROOT/sha512/ab/<128 hex>.<ulid>
+//   ROOT/uploads/<id>                          staged objects, same filesystem
+//
+// Commit: fdatasync(file) -> rename into the shard -> fsync(shard folder). Only then may a row say that the blob is here.
+
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createUlid } from '../lib/ulid.ts';
+import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts';
+import { type BlobStore, BlobStoreError, type StagedBlob } from './store.ts';
+
+/** Bytes waiting for the disk per object; the writer of the object waits beyond it. */
+const queueMaxBytes = 1024 * 1024;
+const freeSpaceAgeMaxMs = 1000;
+
+/** Opens the store, making its folders at first use. */
+export async function openFilesystemStore(root: string): Promise<BlobStore> {
+  await prepareFolders(root);
+  let space: { readonly atMs: number; readonly freeBytes: number; readonly totalBytes: number } | undefined;
+  const stagedPath = (id: string): string => join(root, 'uploads', id);
+  return {
+    open: (key) => ({ kind: 'file', path: join(root, key) }),
+    stage: async (id) => {
+      const handle = await open(stagedPath(id), 'wx+', 0o600).catch((error) => {
+        throw storeError(error, 'cannot start an object');
+      });
+      return stagedFile({ root, id, handle, sizeBytes: 0 });
+    },
+    resume: async (id) => {
+      const handle = await open(stagedPath(id), 'r+').catch(() => undefined);
+      if (handle === undefined) return undefined;
+      return stagedFile({ root, id, handle, sizeBytes: (await handle.stat()).size });
+    },
+    listStaged: async () => {
+      const ids = await readdir(join(root, 'uploads'));
+      const items = await Promise.all(ids.map(async (id) => ({ id, writtenAtMs: (await stat(stagedPath(id)).catch(() => undefined))?.mtimeMs ?? 0 })));
+      return items;
+    },
+    remove: (key) => rm(join(root, key), { force: true }),
+    freeSpace: async () => {
+      if (space === undefined || Date.now() - space.atMs > freeSpaceAgeMaxMs) {
+        const found = await statfs(root);
+        space = { atMs: Date.now(), freeBytes: found.bavail * found.bsize, totalBytes: found.blocks * found.bsize };
+      }
+      return space;
+    },
+  };
+}
+
+async function prepareFolders(root: string): Promise<void> {
+  if (existsSync(join(root, 'store.json'))) return;
+  for (const algorithm of ['sha256', 'sha512']) {
+    for (let shard = 0; shard < 256; shard++) mkdirSync(join(root, algorithm, shard.toString(16).padStart(2, '0')), { recursive: true, mode: 0o700 });
+    await syncFolder(join(root, algorithm));
+  }
+  await mkdir(join(root, 'uploads'), { recursive: true, mode: 0o700 });
+  writeFileSync(join(root, 'store.json'), `${JSON.stringify({ store: randomBytes(16).toString('hex'), layout: 1 })}\n`, { mode: 0o600 });
+  await syncFolder(root);
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+interface Opened {
+  readonly root: string;
+  readonly id: string;
+  readonly handle: FileHandle;
+  readonly sizeBytes: number;
+}
+
+function stagedFile({ root, id, handle, sizeBytes: initialSize }: Opened): StagedBlob {
+  const path = join(root, 'uploads', id);
+  let sizeBytes = initialSize;
+  let queue: Uint8Array[] = [];
+  let queuedBytes = 0;
+  let writing: Promise<void> | undefined;
+  let failure: BlobStoreError | undefined;
+  let isOpen = true;
+
+  // One write at a time; what arrives meanwhile goes out together with the next.
+  const write = async (): Promise<void> => {
+    while (queue.length > 0 && failure === undefined) {
+      const batch = queue;
+      const bytes = queuedBytes;
+      queue = [];
+      queuedBytes = 0;
+      try {
+        await writeAll(handle, batch, sizeBytes);
+        sizeBytes += bytes;
+        staged.onGrowth?.();
+      } catch (error) {
+        failure = storeError(error, 'cannot write the object');
+      }
+    }
+    writing = undefined;
+  };
+  const flush = async (): Promise<void> => {
+    await writing;
+    if (failure !== undefined) throw failure;
+  };
+  const close = async (): Promise<void> => {
+    if (!isOpen) return;
+    isOpen = false;
+    await writing;
+    await handle.close();
+  };
+
+  const staged: StagedBlob = {
+    id,
+    onGrowth: undefined,
+    get sizeBytes() {
+      return sizeBytes;
+    },
+    append: async (chunk) => {
+      if (failure !== undefined) throw failure;
+      if (chunk.byteLength === 0) return;
+      queue.push(chunk);
+      queuedBytes += chunk.byteLength;
+      writing ??= write();
+      if (queuedBytes >= queueMaxBytes) await flush();
+    },
+    flush,
+    read: async (start, lengthMax) => {
+      const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(lengthMax, sizeBytes - start)));
+      const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength, start);
+      return buffer.subarray(0, bytesRead);
+    },
+    truncate: async (length) => {
+      await flush();
+      await handle.truncate(length);
+      sizeBytes = length;
+    },
+    commit: async (digest) => {
+      await flush();
+      const key = newKey(digest);
+      try {
+        await handle.datasync();
+        await rename(path, join(root, key));
+        await syncFolder(join(root, key, '..'));
+      } catch (error) {
+        throw storeError(error, 'cannot make the blob durable');
+      }
+      return key;
+    },
+    close,
+    discard: async () => {
+      failure ??= new BlobStoreError('io', 'the object was discarded');
+      await close();
+      await rm(path, { force: true });
+    },
+  };
+  return staged;
+}
+
+async function writeAll(handle: FileHandle, batch: readonly Uint8Array[], position: number): Promise<void> {
+  const total = batch.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  const { bytesWritten } = await handle.writev(batch, position);
+  if (bytesWritten === total) return;
+  // A short write: finish the rest piece by piece.
+  const rest = Buffer.concat(batch).subarray(bytesWritten);
+  for (let at = 0; at < rest.byteLength; ) {
+    const { bytesWritten: more } = await handle.write(rest, at, rest.byteLength - at, position + bytesWritten + at);
+    if (more === 0) throw new BlobStoreError('io', 'the disk takes no more bytes');
+    at += more;
+  }
+}
+
+function newKey(digest: Digest): string {
+  const hex = digestHex(digest);
+  return `${digestAlgorithm(digest)}/${hex.slice(0, 2)}/${hex}.${createUlid(Date.now())}`;
+}
+
+function storeError(error: unknown, what: string): BlobStoreError {
+  if (error instanceof BlobStoreError) return error;
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  if (code === 'ENOSPC' || code === 'EDQUOT') return new BlobStoreError('full', `${what}: no space left on the disk`, error);
+  if (code === 'EEXIST') return new BlobStoreError('exists', `${what}: it exists already`, error);
+  return new BlobStoreError('io', `${what} (${code === '' ? String(error) : code})`, error);
+}

@@ -1,0 +1,81 @@
+// The whole configuration as the rest of the server sees it: parsed, defaulted, in milliseconds and bytes, read-only.
+// It must never hold a raw text that still has to be understood, nor a password that is not a `Secret`.
+
+import type { Secret } from '../lib/secret.ts';
+
+export interface Config {
+  readonly listen: ListenAddress;
+  /** Absolute path. */
+  readonly dataDir: string;
+  /** Origin under which clients reach the server, e.g. `https://registry.example.com`; without it the request's own Host counts. */
+  readonly externalUrl?: string;
+  /** CIDR blocks (`10.0.0.0/8`) whose X-Forwarded-* headers are believed. */
+  readonly trustedProxies: readonly string[];
+  readonly anonymousPull: boolean;
+  readonly tls?: { readonly certificateFile: string; readonly privateKeyFile: string };
+  readonly mirror: MirrorConfig;
+  /** By registry name (`docker.io`), presets included. */
+  readonly registries: ReadonlyMap<string, RegistryConfig>;
+  readonly limits: LimitsConfig;
+}
+
+export interface ListenAddress {
+  /** A host name or address without brackets; `0.0.0.0` or `::` for all interfaces. */
+  readonly hostname: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
+
+export interface MirrorConfig {
+  /** The registry asked for names whose first part is no project. Absent: such names are unknown. Always a key of `registries`. */
+  readonly rootRegistry?: string;
+  readonly tagTtlMs: number;
+  readonly staleIfErrorMs: number;
+  readonly revalidateTimeoutMs: number;
+}
+
+export interface RegistryConfig {
+  /** At least one. */
+  readonly sources: readonly SourceConfig[];
+  /** Whether everybody may pull; undefined: unless a source has credentials. */
+  readonly isPublic?: boolean;
+}
+
+export interface SourceConfig {
+  /** http or https, without user, query, fragment and trailing slash; may have a path. */
+  readonly url: string;
+  /** Only an authority is believed about what a tag means; from any other source the digest is the proof. */
+  readonly trust: 'authority' | 'digest-only';
+  /** Lower is asked first. */
+  readonly priority: number;
+  /** `http://HOST:PORT` of the egress proxy. */
+  readonly proxy?: string;
+  readonly credentials?: { readonly username: string; readonly password: Secret };
+  /** Origins, beside the source's own, that may be named as token realm. */
+  readonly realms: readonly string[];
+  /** It may be, and lead to, private and loopback addresses although its name looks public. */
+  readonly allowPrivate: boolean;
+  readonly tls?: {
+    /** PEM text of the certificate authorities to trust. */
+    readonly ca?: string;
+    /** Absolute path of the file `ca` was read from. */
+    readonly caFile?: string;
+    /** True: the certificate is not checked. */
+    readonly insecure: boolean;
+  };
+}
+
+export interface LimitsConfig {
+  readonly manifestBytes: number;
+  readonly blobBytes: number;
+  readonly uploadsPerRepository: number;
+  readonly uploadsTotal: number;
+  readonly uploadsPerPrincipal: number;
+  readonly uploadIdleExpiryMs: number;
+  readonly uploadAbsoluteExpiryMs: number;
+  readonly pageSizeDefault: number;
+  readonly pageSizeMax: number;
+  /** Writes are refused when less than the larger of the two is free. */
+  readonly minimumFree: { readonly percent: number; readonly bytes: number };
+  readonly upstream: { readonly connectionsPerHost: number; readonly fills: number };
+}

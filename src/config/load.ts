@@ -1,0 +1,196 @@
+// Makes the `Config` from the config file, the environment and the command line; the later of these wins.
+// Every problem is collected into one ConfigError before anything starts. It reads files, and creates or changes nothing.
+
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { z } from 'zod';
+import { Secret } from '../lib/secret.ts';
+import type { Config, LimitsConfig, RegistryConfig, SourceConfig } from './config.ts';
+import { ConfigError, type ConfigProblem, formatKey } from './error.ts';
+import { describeIssue } from './issue.ts';
+import { presetRegistries } from './presets.ts';
+import { type ConfigFile, configSchema, dataSetting, listenSetting } from './schema.ts';
+import { parseYaml, type YamlFile } from './yaml-file.ts';
+
+export interface LoadOptions {
+  /** Path of the config file (`--config`, or BREAKWATER_CONFIG in `env` when absent). Without either there is none. */
+  readonly file?: string | undefined;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** `--data` and `--listen`. */
+  readonly overrides?: { readonly data?: string | undefined; readonly listen?: string | undefined };
+}
+
+/** Reads the configuration. Throws a ConfigError that names every problem with its file, line, key and what was expected. */
+export function loadConfig(options: LoadOptions): Config {
+  const { env, overrides = {} } = options;
+  const origin = options.file ?? (env['BREAKWATER_CONFIG'] || undefined);
+  const file = origin === undefined ? undefined : parseYaml(readConfigFile(origin), origin);
+  const place = createPlace(origin ?? 'configuration', file);
+  const parsed = configSchema.safeParse(file?.value ?? {});
+  const problems = parsed.error?.issues.flatMap((issue) => describeIssue(issue, configSchema).map(place)) ?? [];
+
+  const override = <T>(schema: z.ZodType<T>, given: readonly (readonly [string, string | undefined])[]): T | undefined => {
+    for (const [name, text] of given) {
+      if (text === undefined || (text === '' && !name.startsWith('--'))) continue;
+      const result = schema.safeParse(text);
+      if (result.success) return result.data;
+      problems.push({ origin: name, key: '', text: result.error.issues[0]?.message ?? 'is not understood' });
+    }
+    return undefined;
+  };
+  const listen = override(listenSetting, [
+    ['--listen', overrides.listen],
+    ['BREAKWATER_LISTEN', env['BREAKWATER_LISTEN']],
+  ]);
+  const data = override(dataSetting, [
+    ['--data', overrides.data],
+    ['BREAKWATER_DATA', env['BREAKWATER_DATA']],
+  ]);
+
+  if (!parsed.success) throw new ConfigError(problems);
+  const report = (path: readonly PropertyKey[], text: string): void => {
+    problems.push(place({ path, text }));
+  };
+  const config = buildConfig({ ...parsed.data, listen: listen ?? parsed.data.listen, data: data ?? parsed.data.data }, { env, report });
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  report(path: readonly PropertyKey[], text: string): void;
+}
+
+const maxFileLength = 1_048_576;
+
+function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
+  const { report } = surroundings;
+  const registries = new Map<string, RegistryConfig>(file.presets ? presetRegistries : []);
+  for (const [name, { sources, public: isPublic }] of Object.entries(file.registries)) {
+    const path = ['registries', name, 'sources'];
+    registries.set(name, {
+      sources: sources.map((source, index) => buildSource(source, [...path, index], surroundings)),
+      ...(isPublic === undefined ? {} : { isPublic }),
+    });
+  }
+  const { root } = file.mirror;
+  if (typeof root === 'string' && !registries.has(root)) {
+    report(
+      ['mirror', 'root'],
+      `"${root}" is not a configured registry; expected ${[...registries.keys()].join(', ') || 'a name under registries'}, or false`,
+    );
+  }
+  const rootRegistry = root === false ? undefined : (root ?? (registries.has('docker.io') ? 'docker.io' : undefined));
+  for (const key of ['certificate', 'private_key'] as const) {
+    if (file.tls !== undefined) readPem(file.tls[key], ['tls', key], report);
+  }
+  return {
+    listen: file.listen,
+    dataDir: resolve(file.data),
+    ...(file.external_url === undefined ? {} : { externalUrl: file.external_url }),
+    trustedProxies: file.trusted_proxies,
+    anonymousPull: file.anonymous_pull,
+    ...(file.tls === undefined
+      ? {}
+      : { tls: { certificateFile: resolve(file.tls.certificate), privateKeyFile: resolve(file.tls.private_key) } }),
+    mirror: {
+      ...(rootRegistry === undefined ? {} : { rootRegistry }),
+      tagTtlMs: file.mirror.tag_ttl,
+      staleIfErrorMs: file.mirror.stale_if_error,
+      revalidateTimeoutMs: file.mirror.revalidate_timeout,
+    },
+    registries,
+    limits: buildLimits(file.limits),
+  };
+}
+
+type SourceFile = ConfigFile['registries'][string]['sources'][number];
+
+function buildSource(source: SourceFile, path: readonly PropertyKey[], surroundings: Surroundings): SourceConfig {
+  const { url, trust, priority, proxy, realms, allow_private: allowPrivate, credentials, tls } = source;
+  const password = credentials === undefined ? undefined : readPassword(credentials, [...path, 'credentials'], surroundings);
+  const caFile = tls?.ca_file === undefined ? undefined : resolve(tls.ca_file);
+  const ca = caFile === undefined ? undefined : readPem(caFile, [...path, 'tls', 'ca_file'], surroundings.report);
+  return {
+    url,
+    trust,
+    priority,
+    realms,
+    allowPrivate,
+    ...(proxy === undefined ? {} : { proxy }),
+    ...(credentials === undefined || password === undefined ? {} : { credentials: { username: credentials.username, password } }),
+    ...(tls === undefined ? {} : { tls: { insecure: tls.insecure, ...(ca === undefined || caFile === undefined ? {} : { ca, caFile }) } }),
+  };
+}
+
+function readPassword(
+  credentials: NonNullable<SourceFile['credentials']>,
+  path: readonly PropertyKey[],
+  { env, report }: Surroundings,
+): Secret | undefined {
+  const { password, password_file: file, password_env: variable } = credentials;
+  if (password !== undefined) return password;
+  if (variable !== undefined) {
+    const value = env[variable];
+    if (value !== undefined && value !== '') return new Secret(value);
+    report([...path, 'password_env'], `the environment variable ${variable} is not set; expected the password in it`);
+    return undefined;
+  }
+  if (file === undefined) return undefined;
+  const text = readTextFile(file, [...path, 'password_file'], report)?.replace(/\r?\n$/, '');
+  if (text !== undefined && text !== '') return new Secret(text);
+  if (text === '') report([...path, 'password_file'], `${file} is empty; expected the password in it`);
+  return undefined;
+}
+
+function readPem(file: string, path: readonly PropertyKey[], report: Surroundings['report']): string | undefined {
+  const text = readTextFile(file, path, report);
+  if (text === undefined || text.includes('-----BEGIN ')) return text;
+  report(path, `${file} holds no PEM block; expected -----BEGIN ... in it`);
+  return undefined;
+}
+
+function readTextFile(file: string, path: readonly PropertyKey[], report: Surroundings['report']): string | undefined {
+  try {
+    const text = readFileSync(file, 'utf8');
+    if (text.length <= maxFileLength) return text;
+    report(path, `${file} is larger than 1 MiB; expected a small text file`);
+  } catch (cause) {
+    report(path, `${file} cannot be read (${errorCode(cause)}); expected a readable file`);
+  }
+  return undefined;
+}
+
+function readConfigFile(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (cause) {
+    throw new ConfigError([{ origin: file, key: '', text: `cannot be read (${errorCode(cause)}); expected a readable YAML file` }], {
+      cause,
+    });
+  }
+}
+
+function buildLimits(limits: ConfigFile['limits']): LimitsConfig {
+  return {
+    manifestBytes: limits.manifest_bytes,
+    blobBytes: limits.blob_bytes,
+    uploadsPerRepository: limits.uploads_per_repository,
+    uploadsTotal: limits.uploads_total,
+    uploadsPerPrincipal: limits.uploads_per_principal,
+    uploadIdleExpiryMs: limits.upload_idle_expiry,
+    uploadAbsoluteExpiryMs: limits.upload_absolute_expiry,
+    pageSizeDefault: limits.page_size_default,
+    pageSizeMax: limits.page_size_max,
+    minimumFree: limits.minimum_free,
+    upstream: { connectionsPerHost: limits.upstream.connections_per_host, fills: limits.upstream.fills },
+  };
+}
+
+function createPlace(origin: string, file: YamlFile | undefined): (found: { path: readonly PropertyKey[]; text: string }) => ConfigProblem {
+  return ({ path, text }) => ({ origin, key: formatKey(path), text, ...(file === undefined ? {} : { line: file.lineOf(path) }) });
+}
+
+function errorCode(cause: unknown): string {
+  return cause instanceof Error && 'code' in cause && typeof cause.code === 'string' ? cause.code : String(cause);
+}

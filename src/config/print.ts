@@ -1,0 +1,61 @@
+// Prints a configuration as YAML for `breakwater config print`: everything that holds, defaults included, passwords as `***`.
+// What it prints is a valid config file of the same meaning, apart from the passwords.
+
+import { stringify } from 'yaml';
+import { formatListen } from './addresses.ts';
+import type { Config, SourceConfig } from './config.ts';
+import { formatDuration, formatSize } from './units.ts';
+
+/** The effective configuration as YAML text. */
+export function printConfig(config: Config): string {
+  const { mirror, limits, tls } = config;
+  return stringify(
+    {
+      listen: formatListen(config.listen),
+      data: config.dataDir,
+      external_url: config.externalUrl,
+      trusted_proxies: config.trustedProxies,
+      anonymous_pull: config.anonymousPull,
+      tls: tls === undefined ? undefined : { certificate: tls.certificateFile, private_key: tls.privateKeyFile },
+      mirror: {
+        root: mirror.rootRegistry ?? false,
+        tag_ttl: formatDuration(mirror.tagTtlMs),
+        stale_if_error: formatDuration(mirror.staleIfErrorMs),
+        revalidate_timeout: formatDuration(mirror.revalidateTimeoutMs),
+      },
+      presets: false,
+      registries: Object.fromEntries([...config.registries].map(([name, { sources, isPublic }]) => [
+          name,
+          { ...(isPublic === undefined ? {} : { public: isPublic }), sources: sources.map(printSource) },
+        ])),
+      limits: {
+        manifest_bytes: formatSize(limits.manifestBytes),
+        blob_bytes: formatSize(limits.blobBytes),
+        uploads_per_repository: limits.uploadsPerRepository,
+        uploads_total: limits.uploadsTotal,
+        uploads_per_principal: limits.uploadsPerPrincipal,
+        upload_idle_expiry: formatDuration(limits.uploadIdleExpiryMs),
+        upload_absolute_expiry: formatDuration(limits.uploadAbsoluteExpiryMs),
+        page_size_default: limits.pageSizeDefault,
+        page_size_max: limits.pageSizeMax,
+        minimum_free: { percent: limits.minimumFree.percent, bytes: formatSize(limits.minimumFree.bytes) },
+        upstream: { connections_per_host: limits.upstream.connectionsPerHost, fills: limits.upstream.fills },
+      },
+    },
+    { lineWidth: 0, aliasDuplicateObjects: false },
+  );
+}
+
+function printSource(source: SourceConfig): object {
+  const { url, trust, priority, proxy, credentials, realms, allowPrivate, tls } = source;
+  return {
+    url,
+    trust,
+    priority,
+    proxy,
+    credentials: credentials === undefined ? undefined : { username: credentials.username, password: '***' },
+    realms,
+    allow_private: allowPrivate,
+    tls: tls === undefined ? undefined : { ca_file: tls.caFile, insecure: tls.insecure },
+  };
+}

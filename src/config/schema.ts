@@ -1,0 +1,239 @@
+// The config file as a zod schema: its keys, defaults, bounds and the words of its reference page (docs/config.md is generated from it).
+// Unknown keys are errors at every level. It reads no file and no environment; load.ts does that and gives the rest of the server `Config`.
+
+import { z } from 'zod';
+import { parseCidr, parseListen, parseOrigin, parseProxyUrl, parseSourceUrl } from './addresses.ts';
+import { defaultPriority } from './presets.ts';
+import {
+  booleanSetting,
+  choiceSetting,
+  countSetting,
+  durationSetting,
+  plainSetting,
+  secretSetting,
+  setting,
+  sizeSetting,
+  textSetting,
+} from './setting.ts';
+
+/** How `--listen` and BREAKWATER_LISTEN are read, too. */
+export const listenSetting = textSetting(
+  {
+    about: 'Address and port the server listens on. Port 0 takes any free port.',
+    expected: 'HOST:PORT, such as 0.0.0.0:5000, 127.0.0.1:0 or [::]:5000',
+  },
+  parseListen,
+);
+
+/** How `--data` and BREAKWATER_DATA are read, too. */
+export const dataSetting = plainSetting({
+  about: 'Folder of everything the server keeps. A relative path starts at the working directory.',
+  expected: 'the path of a folder',
+});
+
+const httpUrl = 'without user, query and fragment';
+
+const sourceTls = z.strictObject({
+  ca_file: plainSetting({
+    about: 'PEM file of the certificate authorities to trust for this source.',
+    expected: 'the path of a PEM file',
+    absent: "the system's authorities",
+  }).optional(),
+  insecure: booleanSetting("Do not check this source's certificate. For tests only.").prefault(false),
+});
+
+const passwordKeys = ['password', 'password_file', 'password_env'] as const;
+
+const credentials = z
+  .strictObject({
+    username: plainSetting({ about: "User name sent to the source's token service.", expected: 'a user name' }),
+    password: secretSetting({
+      about: 'The password or access token itself. Exactly one of the three password keys is given.',
+      expected: 'a password in quotes',
+      absent: 'one of the other two',
+    }).optional(),
+    password_file: plainSetting({
+      about: 'File that holds the password; one line break at its end does not count.',
+      expected: 'the path of a file',
+      absent: 'one of the other two',
+    }).optional(),
+    password_env: textSetting(
+      {
+        about: 'Environment variable that holds the password.',
+        expected: 'the name of an environment variable',
+        absent: 'one of the other two',
+      },
+      (text) => (/^[A-Za-z_]\w*$/.test(text) ? text : undefined),
+    ).optional(),
+  })
+  .superRefine((value, context) => {
+    const given = passwordKeys.filter((key) => value[key] !== undefined);
+    if (given.length === 1) return;
+    const wrong = given.length === 0 ? 'has no password' : `has ${given.join(' and ')}`;
+    context.addIssue({ code: 'custom', message: `${wrong}; expected exactly one of ${passwordKeys.join(', ')}` });
+  });
+
+const source = z.strictObject({
+  url: textSetting(
+    {
+      about: 'Address of the registry or mirror. A path is put before `/v2/`; a path that starts with `/v2/` is put before the name.',
+      expected: `an http:// or https:// URL ${httpUrl}, such as https://registry-1.docker.io`,
+    },
+    parseSourceUrl,
+  ),
+  trust: choiceSetting(
+    'An `authority` is believed about what a tag means. A `digest-only` source delivers content that is proved by its digest, nothing else.',
+    ['digest-only', 'authority'],
+  ).prefault('digest-only'),
+  priority: countSetting('Lower is asked first.', { min: 0, max: 1_000_000 }).prefault(defaultPriority),
+  proxy: textSetting(
+    {
+      about: 'HTTP proxy through which this source is reached; it also resolves the name.',
+      expected: 'http://HOST:PORT',
+      absent: 'a direct connection',
+    },
+    parseProxyUrl,
+  ).optional(),
+  credentials: credentials.optional(),
+  realms: z
+    .array(
+      textSetting(
+        {
+          about: "Origins, beside the source's own, that its token service may live on. Credentials are sent to no other.",
+          expected: 'an origin such as https://auth.docker.io',
+        },
+        parseOrigin,
+      ),
+    )
+    .max(16)
+    .prefault([]),
+  allow_private: booleanSetting(
+    'The source may be, and redirect to, a private or loopback address although its name looks public, such as a mirror in the office network.',
+  ).prefault(false),
+  tls: sourceTls.optional(),
+});
+
+const registry = z.strictObject({
+  public: booleanSetting(
+    'Everybody may pull through this mirror. Without it a mirror is public unless one of its sources has credentials: what they open is not for everybody.',
+  ).optional(),
+  sources: z
+    .array(source)
+    .min(1)
+    .max(64)
+    .superRefine((sources, context) => {
+      for (const [index, { url }] of sources.entries()) {
+        if (sources.findIndex((other) => other.url === url) === index) continue;
+        context.addIssue({ code: 'custom', path: [index, 'url'], message: 'is listed twice; expected each source once' });
+      }
+    }),
+});
+
+/** A registry's name becomes the name of its mirror project, so it is a legal part of a repository name (distribution-spec v1.1, "Pulling manifests"). */
+const registryName = z.string().regex(/^(?=.{1,128}$)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/);
+
+const limits = z
+  .strictObject({
+    manifest_bytes: sizeSetting('Largest manifest, pushed or fetched.', { min: '1KiB', max: '64MiB' }).prefault('4MiB'),
+    blob_bytes: sizeSetting('Largest blob, pushed or fetched.', { min: '1KiB', max: '16TiB' }).prefault('100GiB'),
+    uploads_per_repository: countSetting('Open uploads in one repository.', { min: 1, max: 1_000_000 }).prefault(500),
+    uploads_total: countSetting('Open uploads on the whole server.', { min: 1, max: 1_000_000 }).prefault(5000),
+    uploads_per_principal: countSetting('Open uploads of one user.', { min: 1, max: 1_000_000 }).prefault(100),
+    upload_idle_expiry: durationSetting('An upload that receives nothing for so long is removed.', { min: '1s', max: '365d' }).prefault(
+      '24h',
+    ),
+    upload_absolute_expiry: durationSetting('An upload older than this is removed.', { min: '1s', max: '365d' }).prefault('7d'),
+    page_size_default: countSetting('Entries on a page of tags, repositories or referrers when the client asks for no number.', {
+      min: 1,
+      max: 100_000,
+    }).prefault(100),
+    page_size_max: countSetting('Largest page a client gets, whatever it asks for.', { min: 1, max: 100_000 }).prefault(1000),
+    minimum_free: z
+      .strictObject({
+        percent: countSetting('Share of the file system that stays free; below it writes are refused and reads go on.', {
+          min: 0,
+          max: 90,
+        }).prefault(5),
+        bytes: sizeSetting('The same as an amount; the larger of the two counts.', { min: '0B', max: '16TiB' }).prefault('2GiB'),
+      })
+      .prefault({}),
+    upstream: z
+      .strictObject({
+        connections_per_host: countSetting('Requests in flight to one host of a source.', { min: 1, max: 10_000 }).prefault(32),
+        fills: countSetting('Blobs fetched from sources at the same time.', { min: 1, max: 10_000 }).prefault(64),
+      })
+      .prefault({}),
+  })
+  .superRefine((value, context) => {
+    const refuse = (key: string, wrong: string, expected: string): void =>
+      context.addIssue({ code: 'custom', path: [key], message: `${wrong}; expected ${expected}` });
+    if (value.page_size_default > value.page_size_max)
+      refuse('page_size_default', 'is larger than page_size_max', `at most ${value.page_size_max}`);
+    if (value.upload_idle_expiry > value.upload_absolute_expiry) {
+      refuse('upload_idle_expiry', 'is longer than upload_absolute_expiry', 'the shorter of the two');
+    }
+  });
+
+export const configSchema = z.strictObject({
+  listen: listenSetting.prefault('0.0.0.0:5000'),
+  data: dataSetting.prefault('./data'),
+  external_url: textSetting(
+    {
+      about: 'Address under which clients reach the server, when a proxy stands before it. The token realm is built from it.',
+      expected: 'an http:// or https:// URL with nothing after the port, such as https://registry.example.com',
+      absent: "the request's own Host",
+    },
+    parseOrigin,
+  ).optional(),
+  trusted_proxies: z
+    .array(
+      textSetting(
+        {
+          about: 'Addresses of proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host headers are believed.',
+          expected: 'an address block such as 10.0.0.0/8 or fd00::/8',
+        },
+        parseCidr,
+      ),
+    )
+    .max(256)
+    .prefault([]),
+  anonymous_pull: booleanSetting('Public projects can be pulled from without a login. With false every pull needs one.').prefault(true),
+  tls: z
+    .strictObject({
+      certificate: plainSetting({
+        about: 'PEM file of the certificate and its chain. With it the server speaks HTTPS; a changed file is taken up without a restart.',
+        expected: 'the path of a PEM file',
+      }),
+      private_key: plainSetting({ about: 'PEM file of the private key.', expected: 'the path of a PEM file' }),
+    })
+    .optional(),
+  mirror: z
+    .strictObject({
+      root: setting(
+        {
+          about:
+            'Registry asked for names whose first part is no project, so that plain `registry-mirrors` of Docker work. `false` turns it off.',
+          expected: 'the name of a configured registry, or false',
+          absent: '`docker.io`, when it is configured',
+        },
+        (value) => (value === false ? false : typeof value === 'string' && registryName.safeParse(value).success ? value : undefined),
+      ).optional(),
+      tag_ttl: durationSetting('How long a tag is served without asking its registry again.', { min: '0s', max: '365d' }).prefault('60s'),
+      stale_if_error: durationSetting('How long the last known digest of a tag is served while its registry cannot be reached.', {
+        min: '0s',
+        max: '3650d',
+      }).prefault('30d'),
+      revalidate_timeout: durationSetting('How long a pull waits for the answer about a tag it already knows.', {
+        min: '50ms',
+        max: '60s',
+      }).prefault('2s'),
+    })
+    .prefault({}),
+  presets: booleanSetting('Mirror the well-known registries listed below. With false only those under `registries` are mirrored.').prefault(
+    true,
+  ),
+  registries: z.record(registryName, registry).prefault({}),
+  limits: limits.prefault({}),
+});
+
+export type ConfigFile = z.output<typeof configSchema>;

@@ -1,0 +1,39 @@
+// Every write there is, by name. A command is `(context, args) => result`: it runs inside one transaction, does no I/O of its own, and its
+// arguments and result can be cloned between threads. It throws OciError for what a client did wrong.
+
+import type { CommandContext } from './context.ts';
+import { deleteBlob, deleteManifest, deleteTag, linkBlob, mountBlob, putManifest, recordBlob, recordTagCheck } from './content-commands.ts';
+import { createAccount } from './identity.ts';
+import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
+import { createUpload, deleteExpiredUploads, deleteUpload, extendUpload } from './uploads.ts';
+
+export const commands = {
+  setMeta,
+  createAccount,
+  createProject,
+  deleteProject,
+  ensureMirrorProject,
+  ensureRepository,
+  createUpload,
+  extendUpload,
+  deleteUpload,
+  deleteExpiredUploads,
+  recordBlob,
+  linkBlob,
+  mountBlob,
+  putManifest,
+  recordTagCheck,
+  deleteTag,
+  deleteManifest,
+  deleteBlob,
+};
+
+export type CommandName = keyof typeof commands;
+export type CommandArguments<N extends CommandName> = Parameters<(typeof commands)[N]>[1];
+export type CommandResult<N extends CommandName> = Awaited<ReturnType<(typeof commands)[N]>>;
+
+/** Runs a command by name: for the two implementations of the port. */
+export async function runCommand(context: CommandContext, name: CommandName, args: unknown): Promise<unknown> {
+  const command = commands[name] as (context: CommandContext, args: unknown) => Promise<unknown>;
+  return command(context, args);
+}

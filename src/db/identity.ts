@@ -1,0 +1,39 @@
+// Local accounts: queries and commands. Passwords arrive here already hashed.
+
+import type { Kysely } from 'kysely';
+import type { CommandContext } from './context.ts';
+import type { Database } from './database.ts';
+import type { Schema } from './schema.ts';
+
+export interface Account {
+  readonly id: number;
+  readonly name: string;
+  readonly passwordHash: string;
+  readonly isAdmin: boolean;
+}
+
+export async function findAccount(read: Kysely<Schema>, name: string): Promise<Account | undefined> {
+  const row = await read.selectFrom('account').select(['id', 'name', 'password_hash', 'is_admin']).where('name', '=', name).executeTakeFirst();
+  return row === undefined ? undefined : { id: row.id, name: row.name, passwordHash: row.password_hash, isAdmin: row.is_admin === 1 };
+}
+
+/** Live look-up of a token's subject: the account may be gone. */
+export function prepareAccountQuery(database: Database): (id: number) => Promise<Omit<Account, 'passwordHash'> | undefined> {
+  const query = database.prepare<{ id: number }, { id: number; name: string; is_admin: number }>((read, value) =>
+    read.selectFrom('account').select(['id', 'name', 'is_admin']).where('id', '=', value('id')).compile(),
+  );
+  return async (id) => {
+    const row = await query.first({ id });
+    return row === undefined ? undefined : { id: row.id, name: row.name, isAdmin: row.is_admin === 1 };
+  };
+}
+
+/** Makes an account unless one of that name exists; says whether it did. */
+export async function createAccount({ trx, nowMs }: CommandContext, args: { name: string; passwordHash: string; isAdmin: boolean }): Promise<boolean> {
+  const result = await trx
+    .insertInto('account')
+    .values({ name: args.name, password_hash: args.passwordHash, is_admin: args.isAdmin ? 1 : 0, created_at_ms: nowMs })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .execute();
+  return (result[0]?.numInsertedOrUpdatedRows ?? 0n) > 0n;
+}

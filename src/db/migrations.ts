@@ -1,0 +1,76 @@
+// The history of the schema, one entry per step, run in order inside a transaction at boot. An entry that has been released is never
+// edited. A database that holds a step this program does not know is refused: an older program never opens a newer schema.
+
+import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from 'kysely';
+import type { Dialect } from './context.ts';
+import type { Schema } from './schema.ts';
+
+/** Brings the schema up to date; throws when the database is newer than the program. */
+export async function migrate(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
+  const steps = migrations(dialect);
+  const provider: MigrationProvider = { getMigrations: async () => steps };
+  const migrator = new Migrator({ db, provider });
+  const { error } = await migrator.migrateToLatest();
+  if (error === undefined) return;
+  const text = error instanceof Error ? error.message : String(error);
+  if (text.includes('corrupted migrations')) throw new Error(`the database was written by a newer Breakwater; start that version, or restore a backup (${text})`);
+  throw error;
+}
+
+function migrations(dialect: Dialect): Record<string, Migration> {
+  return { '0001-first': { up: (db) => first(db as Kysely<Schema>, dialect) } };
+}
+
+async function first(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
+  const postgres = dialect === 'postgres';
+  const id = sql.raw(postgres ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement');
+  const text = sql.raw(postgres ? 'text collate "C"' : 'text');
+  const number = sql.raw(postgres ? 'bigint' : 'integer');
+  const bytes = sql.raw(postgres ? 'bytea' : 'blob');
+  const statements = [
+    sql`create table meta (key ${text} primary key, value ${text} not null)`,
+    sql`create table project (
+      id ${id}, name ${text} not null unique, kind ${text} not null check (kind in ('local', 'mirror', 'overlay')), is_public ${number} not null,
+      registry ${text}, allows_sparse ${number} not null, created_at_ms ${number} not null, updated_at_ms ${number} not null)`,
+    sql`create table repository (
+      id ${id}, project_id ${number} not null references project (id) on delete cascade, name ${text} not null unique,
+      created_at_ms ${number} not null, pushed_at_ms ${number}, pulled_at_ms ${number})`,
+    sql`create index repository_project on repository (project_id, name)`,
+    sql`create table blob (
+      digest ${text} primary key, generation ${number} not null, storage_key ${text} not null unique, size_bytes ${number} not null,
+      state ${text} not null check (state in ('live', 'condemned', 'corrupt')), origin ${text} not null check (origin in ('public', 'restricted')),
+      lease_until_ms ${number} not null, touch_epoch ${number} not null, created_at_ms ${number} not null)`,
+    sql`create table repository_blob (
+      repository_id ${number} not null references repository (id) on delete cascade, digest ${text} not null references blob (digest),
+      linked_at_ms ${number} not null, trail ${text}, primary key (repository_id, digest))`,
+    sql`create index repository_blob_digest on repository_blob (digest)`,
+    sql`create table manifest (
+      id ${id}, repository_id ${number} not null references repository (id) on delete cascade, digest ${text} not null, media_type ${text} not null,
+      artifact_type ${text}, subject_digest ${text}, annotations ${text} not null, size_bytes ${number} not null,
+      state ${text} not null check (state in ('live', 'condemned', 'corrupt')), lease_until_ms ${number} not null,
+      pushed_at_ms ${number} not null, pulled_at_ms ${number}, trail ${text}, bytes ${bytes} not null, unique (repository_id, digest))`,
+    sql`create index manifest_subject on manifest (repository_id, subject_digest, digest) where subject_digest is not null`,
+    sql`create table manifest_ref (
+      manifest_id ${number} not null references manifest (id) on delete cascade, digest ${text} not null,
+      kind ${text} not null check (kind in ('config', 'layer', 'manifest')), size_bytes ${number} not null, is_present ${number} not null,
+      primary key (manifest_id, digest, kind))`,
+    sql`create index manifest_ref_digest on manifest_ref (digest)`,
+    sql`create table tag (
+      id ${id}, repository_id ${number} not null references repository (id) on delete cascade, name ${text} not null, name_folded ${text} not null,
+      digest ${text} not null, created_at_ms ${number} not null, pushed_at_ms ${number} not null, pulled_at_ms ${number},
+      verified_at_ms ${number}, checked_at_ms ${number}, trust ${text} not null check (trust in ('confirmed', 'unconfirmed')), trail ${text},
+      unique (repository_id, name), foreign key (repository_id, digest) references manifest (repository_id, digest))`,
+    sql`create index tag_order on tag (repository_id, name_folded, name)`,
+    sql`create index tag_digest on tag (repository_id, digest)`,
+    sql`create table upload (
+      id ${text} primary key, repository_id ${number} not null references repository (id) on delete cascade, principal ${text} not null,
+      algorithm ${text} not null, created_at_ms ${number} not null, expires_at_ms ${number} not null)`,
+    sql`create index upload_expiry on upload (expires_at_ms)`,
+    sql`create index upload_repository on upload (repository_id)`,
+    sql`create table account (
+      id ${id}, name ${text} not null unique, password_hash ${text} not null, is_admin ${number} not null, created_at_ms ${number} not null)`,
+    sql`create table gc_queue (digest ${text} primary key, review_after_ms ${number} not null, reason ${text} not null)`,
+    sql`create index gc_queue_due on gc_queue (review_after_ms)`,
+  ];
+  for (const statement of statements) await statement.execute(db);
+}

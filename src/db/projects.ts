@@ -1,0 +1,158 @@
+// Projects and repositories: queries and commands.
+
+import type { Kysely } from 'kysely';
+import { OciError } from '../oci/errors.ts';
+import type { CommandContext } from './context.ts';
+import type { Database } from './database.ts';
+import type { ProjectKind, Schema } from './schema.ts';
+
+export interface Project {
+  readonly id: number;
+  readonly name: string;
+  readonly kind: ProjectKind;
+  readonly isPublic: boolean;
+  readonly registry: string | undefined;
+  readonly allowsSparse: boolean;
+  readonly createdAtMs: number;
+}
+
+interface ProjectRow {
+  id: number;
+  name: string;
+  kind: ProjectKind;
+  is_public: number;
+  registry: string | null;
+  allows_sparse: number;
+  created_at_ms: number;
+}
+
+export interface ProjectQueries {
+  byName(name: string): Promise<Project | undefined>;
+  /** The mirror of a registry: the oldest project of kind mirror bound to it. */
+  mirrorOf(registry: string): Promise<Project | undefined>;
+}
+
+/** The queries that every request makes, compiled once. */
+export function prepareProjectQueries(database: Database): ProjectQueries {
+  const byName = database.prepare<{ name: string }, ProjectRow>((read, value) => selectProject(read).where('name', '=', value('name')).compile());
+  const mirrorOf = database.prepare<{ registry: string }, ProjectRow>((read, value) =>
+    selectProject(read).where('registry', '=', value('registry')).where('kind', '=', 'mirror').orderBy('id').limit(1).compile(),
+  );
+  return {
+    byName: async (name) => toProject(await byName.first({ name })),
+    mirrorOf: async (registry) => toProject(await mirrorOf.first({ registry })),
+  };
+}
+
+export async function listProjects(read: Kysely<Schema>): Promise<Project[]> {
+  const rows = await selectProject(read).orderBy('name').execute();
+  return rows.map((row) => toProject(row) as Project);
+}
+
+export async function getMeta(read: Kysely<Schema>, key: string): Promise<string | undefined> {
+  const row = await read.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst();
+  return row?.value;
+}
+
+export async function setMeta({ trx }: CommandContext, args: { key: string; value: string }): Promise<void> {
+  await trx
+    .insertInto('meta')
+    .values(args)
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: args.value }))
+    .execute();
+}
+
+export interface NewProject {
+  readonly name: string;
+  readonly kind: ProjectKind;
+  readonly isPublic: boolean;
+  readonly registry?: string;
+  readonly allowsSparse?: boolean;
+  /** Keep an existing project of that name as it is instead of failing. */
+  readonly ifAbsent?: boolean;
+}
+
+/** Creates a project; CONFLICT when the name is taken. */
+export async function createProject({ trx, nowMs }: CommandContext, args: NewProject): Promise<Project> {
+  const inserted = await trx
+    .insertInto('project')
+    .values({
+      name: args.name,
+      kind: args.kind,
+      is_public: args.isPublic ? 1 : 0,
+      registry: args.registry ?? null,
+      allows_sparse: args.allowsSparse === true ? 1 : 0,
+      created_at_ms: nowMs,
+      updated_at_ms: nowMs,
+    })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .execute();
+  const created = (inserted[0]?.numInsertedOrUpdatedRows ?? 0n) > 0n;
+  if (!created && args.ifAbsent !== true) throw new OciError('CONFLICT', `a project named ${args.name} exists already`);
+  return toProject(await selectProject(trx).where('name', '=', args.name).executeTakeFirstOrThrow()) as Project;
+}
+
+/** The mirror project of a configured registry: made when absent; its visibility follows the configuration. */
+export async function ensureMirrorProject(context: CommandContext, args: { registry: string; isPublic: boolean }): Promise<Project> {
+  const project = await createProject(context, { name: args.registry, kind: 'mirror', isPublic: args.isPublic, registry: args.registry, ifAbsent: true });
+  if (project.kind !== 'mirror' || project.isPublic === args.isPublic) return project;
+  await context.trx
+    .updateTable('project')
+    .set({ is_public: args.isPublic ? 1 : 0, updated_at_ms: context.nowMs })
+    .where('id', '=', project.id)
+    .execute();
+  return { ...project, isPublic: args.isPublic };
+}
+
+/** Deletes an empty project; CONFLICT while it has repositories with content, NAME_UNKNOWN when there is none. */
+export async function deleteProject({ trx }: CommandContext, args: { name: string }): Promise<void> {
+  const project = await trx.selectFrom('project').select('id').where('name', '=', args.name).executeTakeFirst();
+  if (project === undefined) throw new OciError('NAME_UNKNOWN', `there is no project named ${args.name}`);
+  const content = await trx
+    .selectFrom('repository')
+    .select('repository.name')
+    .where('project_id', '=', project.id)
+    .where((where) =>
+      where.or([
+        where.exists(where.selectFrom('manifest').select('manifest.id').whereRef('manifest.repository_id', '=', 'repository.id')),
+        where.exists(where.selectFrom('repository_blob').select('digest').whereRef('repository_blob.repository_id', '=', 'repository.id')),
+      ]),
+    )
+    .limit(1)
+    .executeTakeFirst();
+  if (content !== undefined) throw new OciError('CONFLICT', `project ${args.name} still holds ${content.name}; delete its repositories' content first`);
+  await trx.deleteFrom('project').where('id', '=', project.id).execute();
+}
+
+/** The id of a repository, made when it is new. NAME_UNKNOWN when its project is gone. */
+export async function ensureRepository({ trx, nowMs }: CommandContext, args: { projectId: number; name: string }): Promise<number> {
+  const found = await trx.selectFrom('repository').select('id').where('name', '=', args.name).where('project_id', '=', args.projectId).executeTakeFirst();
+  if (found !== undefined) return found.id;
+  const project = await trx.selectFrom('project').select('id').where('id', '=', args.projectId).executeTakeFirst();
+  if (project === undefined) throw new OciError('NAME_UNKNOWN', 'the project of this repository no longer exists');
+  await trx
+    .insertInto('repository')
+    .values({ project_id: args.projectId, name: args.name, created_at_ms: nowMs, pushed_at_ms: null, pulled_at_ms: null })
+    .onConflict((conflict) => conflict.column('name').doNothing())
+    .execute();
+  const row = await trx.selectFrom('repository').select('id').where('name', '=', args.name).where('project_id', '=', args.projectId).executeTakeFirst();
+  if (row === undefined) throw new OciError('NAME_UNKNOWN', 'the repository name belongs to another project');
+  return row.id;
+}
+
+function selectProject(read: Kysely<Schema>) {
+  return read.selectFrom('project').select(['id', 'name', 'kind', 'is_public', 'registry', 'allows_sparse', 'created_at_ms']);
+}
+
+function toProject(row: ProjectRow | undefined): Project | undefined {
+  if (row === undefined) return undefined;
+  return {
+    id: row.id,
+    name: row.name,
+    kind: row.kind,
+    isPublic: row.is_public === 1,
+    registry: row.registry ?? undefined,
+    allowsSparse: row.allows_sparse === 1,
+    createdAtMs: row.created_at_ms,
+  };
+}

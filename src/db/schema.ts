@@ -1,0 +1,124 @@
+// The tables as types: the truth of the registry. Bytes of blobs are not here, bytes of manifests are.
+//
+//   project 1─n repository 1─n tag ──> manifest (same repository) 1─n manifest_ref ──> digest of a blob or a child manifest
+//                          1─n repository_blob ──> blob        membership: the only right to read a blob
+//                          1─n upload                          open push sessions; their bytes are a file, its length is the offset
+//   blob: one live row per digest; `storage_key` names the physical object and is never used again (generation keys)
+//   gc_queue: digests that lost a reference and wait for review
+//
+// All times are milliseconds since 1970, all sizes bytes. Booleans are 0/1 so that both databases agree.
+// Text that is sorted or compared has the C collation on PostgreSQL, as SQLite compares bytes.
+
+import type { Generated } from 'kysely';
+
+export type ProjectKind = 'local' | 'mirror' | 'overlay';
+export type BlobState = 'live' | 'condemned' | 'corrupt';
+/** Where the bytes came from: only what anybody may fetch anonymously upstream may be linked into another mirror repository. */
+export type BlobOrigin = 'public' | 'restricted';
+export type TagTrust = 'confirmed' | 'unconfirmed';
+
+export interface Schema {
+  meta: { key: string; value: string };
+  project: {
+    id: Generated<number>;
+    name: string;
+    kind: ProjectKind;
+    is_public: number;
+    /** The upstream identity of a mirror or overlay, e.g. docker.io. */
+    registry: string | null;
+    allows_sparse: number;
+    created_at_ms: number;
+    updated_at_ms: number;
+  };
+  repository: {
+    id: Generated<number>;
+    project_id: number;
+    /** The full name, project included. */
+    name: string;
+    created_at_ms: number;
+    pushed_at_ms: number | null;
+    pulled_at_ms: number | null;
+  };
+  blob: {
+    digest: string;
+    generation: number;
+    storage_key: string;
+    size_bytes: number;
+    state: BlobState;
+    origin: BlobOrigin;
+    lease_until_ms: number;
+    touch_epoch: number;
+    created_at_ms: number;
+  };
+  repository_blob: {
+    repository_id: number;
+    digest: string;
+    linked_at_ms: number;
+    /** JSON: how a mirror got the bytes (attempts and byte intervals); null for pushed ones. */
+    trail: string | null;
+  };
+  manifest: {
+    id: Generated<number>;
+    repository_id: number;
+    digest: string;
+    media_type: string;
+    artifact_type: string | null;
+    subject_digest: string | null;
+    /** JSON object, shown by the referrers API. */
+    annotations: string;
+    size_bytes: number;
+    state: BlobState;
+    lease_until_ms: number;
+    pushed_at_ms: number;
+    pulled_at_ms: number | null;
+    trail: string | null;
+    bytes: Uint8Array;
+  };
+  manifest_ref: {
+    manifest_id: number;
+    digest: string;
+    kind: 'config' | 'layer' | 'manifest';
+    size_bytes: number;
+    /** 0 while a mirror or a sparse index has not got it. */
+    is_present: number;
+  };
+  tag: {
+    id: Generated<number>;
+    repository_id: number;
+    name: string;
+    /** Lower case: the spec's listing order is case-insensitive. */
+    name_folded: string;
+    digest: string;
+    created_at_ms: number;
+    pushed_at_ms: number;
+    pulled_at_ms: number | null;
+    /** When an upstream last vouched for the digest; null for pushed tags. */
+    verified_at_ms: number | null;
+    /** When an upstream was last asked, with or without success. */
+    checked_at_ms: number | null;
+    trust: TagTrust;
+    /** JSON: why this digest (source, verdicts); null for pushed tags. */
+    trail: string | null;
+  };
+  upload: {
+    id: string;
+    repository_id: number;
+    /** Who opened it; nobody else may use it. */
+    principal: string;
+    algorithm: 'sha256' | 'sha512';
+    created_at_ms: number;
+    expires_at_ms: number;
+  };
+  account: {
+    id: Generated<number>;
+    name: string;
+    password_hash: string;
+    is_admin: number;
+    created_at_ms: number;
+  };
+  gc_queue: {
+    digest: string;
+    review_after_ms: number;
+    reason: string;
+  };
+}

@@ -1,0 +1,80 @@
+// Upload sessions: who may continue which one, and until when. The bytes are a file; its length is the offset.
+
+import { OciError } from '../oci/errors.ts';
+import type { DigestAlgorithm } from '../oci/digest.ts';
+import type { CommandContext } from './context.ts';
+import type { Database } from './database.ts';
+
+export interface UploadSession {
+  readonly id: string;
+  readonly repositoryId: number;
+  readonly principal: string;
+  readonly algorithm: DigestAlgorithm;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+/** A session of this repository and principal; undefined for anything else, so that foreign ids look like unknown ones. */
+export function prepareUploadQuery(database: Database): (key: { id: string; repositoryName: string; principal: string }) => Promise<UploadSession | undefined> {
+  const query = database.prepare<{ id: string; repositoryName: string; principal: string }, UploadSession>((read, value) =>
+    read
+      .selectFrom('upload')
+      .innerJoin('repository', 'repository.id', 'upload.repository_id')
+      .select([
+        'upload.id as id',
+        'upload.repository_id as repositoryId',
+        'upload.principal as principal',
+        'upload.algorithm as algorithm',
+        'upload.created_at_ms as createdAtMs',
+        'upload.expires_at_ms as expiresAtMs',
+      ])
+      .where('upload.id', '=', value('id'))
+      .where('repository.name', '=', value('repositoryName'))
+      .where('upload.principal', '=', value('principal'))
+      .compile(),
+  );
+  return (key) => query.first(key);
+}
+
+export interface NewUpload {
+  readonly id: string;
+  readonly repositoryId: number;
+  readonly principal: string;
+  readonly algorithm: DigestAlgorithm;
+  readonly expiresAtMs: number;
+  readonly limits: { readonly perPrincipal: number; readonly perRepository: number; readonly total: number };
+}
+
+/** Opens a session; TOOMANYREQUESTS when one of the limits of open sessions is reached. */
+export async function createUpload({ trx, nowMs }: CommandContext, args: NewUpload): Promise<void> {
+  const count = async (column?: 'principal' | 'repository_id', value?: string | number): Promise<number> => {
+    let query = trx.selectFrom('upload').select((expression) => expression.fn.countAll<number>().as('count'));
+    if (column !== undefined && value !== undefined) query = query.where(column, '=', value);
+    return Number((await query.executeTakeFirstOrThrow()).count);
+  };
+  const tooMany =
+    (await count('repository_id', args.repositoryId)) >= args.limits.perRepository ||
+    (await count('principal', args.principal)) >= args.limits.perPrincipal ||
+    (await count()) >= args.limits.total;
+  if (tooMany) throw new OciError('TOOMANYREQUESTS', 'too many upload sessions are open; finish or cancel some, idle ones expire by themselves');
+  await trx
+    .insertInto('upload')
+    .values({ id: args.id, repository_id: args.repositoryId, principal: args.principal, algorithm: args.algorithm, created_at_ms: nowMs, expires_at_ms: args.expiresAtMs })
+    .execute();
+}
+
+export async function extendUpload({ trx }: CommandContext, args: { id: string; expiresAtMs: number }): Promise<void> {
+  await trx.updateTable('upload').set({ expires_at_ms: args.expiresAtMs }).where('id', '=', args.id).execute();
+}
+
+export async function deleteUpload({ trx }: CommandContext, args: { id: string }): Promise<void> {
+  await trx.deleteFrom('upload').where('id', '=', args.id).execute();
+}
+
+/** Removes sessions that have expired, except those in use; gives their ids so that their files can go. */
+export async function deleteExpiredUploads({ trx, nowMs }: CommandContext, args: { inUse: readonly string[]; max: number }): Promise<string[]> {
+  const rows = await trx.selectFrom('upload').select('id').where('expires_at_ms', '<', nowMs).orderBy('expires_at_ms').limit(args.max).execute();
+  const ids = rows.map((row) => row.id).filter((id) => !args.inUse.includes(id));
+  if (ids.length > 0) await trx.deleteFrom('upload').where('id', 'in', ids).execute();
+  return ids;
+}

@@ -1,0 +1,71 @@
+// Projects: listing, creating, deleting. Rights were decided by the caller (the API's policy table).
+
+import type { Database } from '../db/database.ts';
+import { listProjects, type Project } from '../db/projects.ts';
+import type { ProjectKind } from '../db/schema.ts';
+import { OciError } from '../oci/errors.ts';
+import { parseRepositoryName } from '../oci/reference.ts';
+import { canonicalRegistry, type NameRules } from './names.ts';
+
+export interface ProjectWish {
+  readonly name: string;
+  readonly kind: ProjectKind;
+  readonly isPublic: boolean;
+  /** Needed for mirror and overlay. */
+  readonly registry?: string;
+  readonly allowsSparse?: boolean;
+}
+export interface CreatedProject {
+  readonly project: Project;
+  /** What the administrator should know, e.g. that the name shadows upstream images. */
+  readonly warnings: readonly string[];
+}
+
+export interface Projects {
+  list(): Promise<Project[]>;
+  /** BAD_REQUEST for a wish that makes no sense, NAME_INVALID, CONFLICT when the name is taken. */
+  create(wish: ProjectWish): Promise<CreatedProject>;
+  /** NAME_UNKNOWN, CONFLICT while it holds content. */
+  delete(name: string): Promise<void>;
+}
+
+const nameMaxLength = 128;
+
+export function createProjects({ database, names }: { database: Database; names: NameRules }): Projects {
+  return {
+    list: () => listProjects(database.read),
+    create: async (wish) => {
+      if (wish.name.includes('/') || wish.name.length > nameMaxLength || parseRepositoryName(wish.name) === undefined) {
+        throw new OciError('NAME_INVALID', 'a project name has lower-case letters, digits and single separators (. _ -), and no slash');
+      }
+      const registry = wish.registry === undefined ? undefined : canonicalRegistry(wish.registry);
+      if (wish.kind === 'local' && registry !== undefined) throw new OciError('BAD_REQUEST', 'a local project has no registry; use --kind mirror or overlay');
+      if (wish.kind !== 'local') {
+        const known = [...names.registries].join(', ');
+        if (registry === undefined) throw new OciError('BAD_REQUEST', `a ${wish.kind} project needs a registry, one of: ${known}`);
+        if (!names.registries.has(registry)) throw new OciError('BAD_REQUEST', `${registry} has no sources here; configure it first. Known: ${known}`);
+      }
+      const project = await database.run('createProject', {
+        name: wish.name,
+        kind: wish.kind,
+        isPublic: wish.isPublic,
+        ...(registry === undefined ? {} : { registry }),
+        ...(wish.allowsSparse === undefined ? {} : { allowsSparse: wish.allowsSparse }),
+      });
+      return { project, warnings: await shadowWarnings(wish.name) };
+    },
+    delete: (name) => database.run('deleteProject', { name }),
+  };
+
+  /** A project hides what the root registry has under its name: say so when such content was pulled before. */
+  async function shadowWarnings(name: string): Promise<string[]> {
+    const { rootRegistry } = names;
+    if (rootRegistry === undefined) return [];
+    const mirror = await names.projects.mirrorOf(rootRegistry);
+    if (mirror === undefined) return [];
+    const prefix = `${mirror.name}/${name}/`;
+    const cached = await database.read.selectFrom('repository').select('name').where('name', '>=', prefix).where('name', '<', `${prefix}~`).limit(1).executeTakeFirst();
+    if (cached === undefined) return [];
+    return [`${name}/... of ${rootRegistry} was pulled through this server before; from now on these names mean this project. They stay reachable as ${prefix}...`];
+  }
+}

@@ -1,0 +1,61 @@
+// The connection pools. One pool per scheme, host name, port, TLS policy and proxy, so two hosts on one address, or one host with and
+// without certificate checks, can never share a connection (Bun keeps the connections of two FetchSessions apart). It must never read
+// proxy settings from the environment: an egress proxy is the operator's choice per source.
+
+import { rootCertificates } from 'node:tls';
+import { classifyAddress } from './address.ts';
+import { createLruMap } from './lru-map.ts';
+import { bareHost, type Source } from './source.ts';
+
+export interface SessionPool {
+  sessionFor(source: Source, url: URL): Bun.FetchSession;
+  close(): void;
+}
+
+const poolsMax = 256;
+const idleTimeoutSeconds = 60;
+
+export function createSessionPool(): SessionPool {
+  const sessions = createLruMap<string, Bun.FetchSession>(poolsMax, (session) => session.close());
+  const caIds = createLruMap<string, string>(poolsMax);
+
+  const idOfCa = (ca: string): string => {
+    const known = caIds.get(ca);
+    if (known !== undefined) return known;
+    const id = Bun.CryptoHasher.hash('sha256', ca, 'hex');
+    caIds.set(ca, id);
+    return id;
+  };
+
+  return {
+    sessionFor: (source, url) => {
+      const tls = url.protocol === 'https:' ? tlsFor(source, url) : undefined;
+      const tlsId = tls === undefined ? 'plain' : `${tls.rejectUnauthorized}:${source.tls?.ca === undefined ? '' : idOfCa(source.tls.ca)}`;
+      const key = `${url.origin} ${tlsId} ${source.proxy ?? ''}`;
+      const found = sessions.get(key);
+      if (found !== undefined) return found;
+      const session = new Bun.FetchSession({
+        proxy: source.proxy === undefined ? false : { url: source.proxy, respectNoProxy: false },
+        keepAlive: { idleTimeout: idleTimeoutSeconds },
+        ...(tls === undefined ? {} : { tls }),
+      });
+      sessions.set(key, session);
+      return session;
+    },
+    close: () => {
+      for (const session of sessions.values()) session.close();
+    },
+  };
+}
+
+function tlsFor(source: Source, url: URL): { serverName?: string; ca?: string[]; rejectUnauthorized: boolean } {
+  const host = bareHost(url);
+  // `insecure` is about the source's own host; what it redirects to is checked as usual.
+  const isInsecure = source.tls?.insecure === true && host === bareHost(new URL(source.url));
+  return {
+    rejectUnauthorized: !isInsecure,
+    ...(classifyAddress(host) === undefined ? { serverName: host } : {}),
+    // Given a list the runtime trusts that list alone; public CDNs behind a private registry still have to verify.
+    ...(source.tls?.ca === undefined ? {} : { ca: [source.tls.ca, ...rootCertificates] }),
+  };
+}

@@ -1,0 +1,46 @@
+// One endpoint that can serve a registry's content, and where on it a repository lives. It must never resolve or dial anything.
+// docs: containerd "registry hosts" (override_path), moby "registry-mirrors" for the two kinds of path prefix.
+
+import type { Secret } from '../lib/secret.ts';
+
+export interface Source {
+  readonly id: string;
+  /** The registry whose content it serves, e.g. `docker.io`. */
+  readonly registry: string;
+  /** http(s) origin, optionally with a path prefix: `/foo` asks `/foo/v2/<name>/...`, `/v2/foo` asks `/v2/foo/<name>/...`. */
+  readonly url: string;
+  /** `authority`: its word on tags and on absence is believed; `digest-only`: the digest is the proof, nothing else is believed. */
+  readonly trust: 'authority' | 'digest-only';
+  /** Smaller is asked first. */
+  readonly priority: number;
+  /** Egress proxy (http or https URL, may hold its own login). The host name goes to the proxy, nothing is resolved here. */
+  readonly proxy?: string;
+  readonly credentials?: { readonly username: string; readonly password: Secret };
+  /** Origins besides its own to which its credentials and token requests may go. */
+  readonly realms: readonly string[];
+  readonly tls?: { readonly ca?: string; readonly insecure: boolean };
+  /** It may be, and lead to, private and loopback addresses although its name looks public. */
+  readonly allowPrivate?: boolean;
+}
+
+/** A repository on a source: the URL its requests start with (no slash at the end) and the name a token is asked for. */
+export interface RepositoryTarget {
+  readonly base: string;
+  readonly scopeName: string;
+}
+
+export function locateRepository(source: Source, repository: string): RepositoryTarget {
+  const url = new URL(source.url);
+  const prefix = url.pathname.replace(/\/+$/, '');
+  if (prefix === '/v2' || prefix.startsWith('/v2/')) {
+    const name = `${prefix.slice('/v2/'.length)}${prefix === '/v2' ? '' : '/'}${repository}`;
+    return { base: `${url.origin}/v2/${name}`, scopeName: name };
+  }
+  return { base: `${url.origin}${prefix}/v2/${repository}`, scopeName: repository };
+}
+
+/** The host of a URL without brackets and without the root dot, lower case. */
+export function bareHost(url: URL): string {
+  const host = url.hostname.toLowerCase();
+  return (host.startsWith('[') ? host.slice(1, -1) : host).replace(/\.$/, '');
+}
