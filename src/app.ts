@@ -28,6 +28,7 @@ import { createExplain } from './registry/explain.ts';
 import { createIngest } from './registry/ingest.ts';
 import { createMirror } from './registry/mirror.ts';
 import type { NameRules } from './registry/names.ts';
+import { createProjectCache } from './registry/project-cache.ts';
 import { createProjects } from './registry/projects.ts';
 import { createPull } from './registry/pull.ts';
 import { createPush } from './registry/push.ts';
@@ -90,8 +91,8 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const { limits } = config;
   const clock = systemClock;
   const content = prepareContentQueries(database);
-  const projectQueries = prepareProjectQueries(database);
-  const names: NameRules = { projects: projectQueries, registries: new Set(config.registries.keys()), rootRegistry: config.mirror.rootRegistry };
+  const projectCache = createProjectCache(prepareProjectQueries(database), clock);
+  const names: NameRules = { projects: projectCache, registries: new Set(config.registries.keys()), rootRegistry: config.mirror.rootRegistry };
   const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
   const ingest = createIngest({ store, database });
   const client = createUpstreamClient({ clock, log, version: pkg.version, limits: { connectionsPerHost: limits.upstream.connectionsPerHost } });
@@ -146,7 +147,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     service,
   });
   const api = createApi({
-    projects: createProjects({ database, names }),
+    projects: createProjects({ database, names, cache: projectCache }),
     explain: createExplain({ database, names, mirror }),
     pool,
     version: pkg.version,

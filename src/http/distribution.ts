@@ -31,7 +31,7 @@ export interface WireRequest {
   readonly path: string;
   readonly query: string;
   /** The origin the client sees, for the realm of a challenge. */
-  readonly origin: string;
+  readonly origin: () => string;
 }
 
 export interface Distribution {
@@ -265,7 +265,7 @@ function ignoreOwnHost(route: Route, host: string | null): Route {
 function challengeFor(parts: DistributionParts, wire: WireRequest, route: Route | undefined, error: OciError): string {
   const reason = typeof error.detail === 'object' && error.detail !== null && 'reason' in error.detail ? String(error.detail.reason) : undefined;
   const scope = route === undefined ? undefined : scopeOf(route);
-  return challenge({ origin: wire.origin, service: parts.service, ...(scope === undefined ? {} : { scope }), ...(reason === undefined ? {} : { reason }) });
+  return challenge({ origin: wire.origin(), service: parts.service, ...(scope === undefined ? {} : { scope }), ...(reason === undefined ? {} : { reason }) });
 }
 
 /** The scope a request needs, in the names the client used. A push asks for pull too, as clients do. */

@@ -79,7 +79,7 @@ function createHandler(parts: ServerParts): (request: Request, server: Bun.Serve
       const target = splitUrl(request.url);
       // A pull may wait long for its first byte (a blob that is verified before it is passed on): no idle timeout until there is an answer.
       server.timeout(request, 0);
-      const response = await route(parts, request, target, server.requestIP(request)?.address);
+      const response = await route(parts, request, target, () => server.requestIP(request)?.address);
       server.timeout(request, idleTimeoutS);
       return response;
     } catch (error) {
@@ -89,7 +89,7 @@ function createHandler(parts: ServerParts): (request: Request, server: Bun.Serve
   };
 }
 
-async function route(parts: ServerParts, request: Request, { path, query }: { path: string; query: string }, peer: string | undefined): Promise<Response> {
+async function route(parts: ServerParts, request: Request, { path, query }: { path: string; query: string }, peer: () => string | undefined): Promise<Response> {
   if (path === '/healthz') return new Response('ok\n');
   if (path === '/readyz') return (await parts.isReady()) ? new Response('ready\n') : new Response('not ready\n', { status: 503 });
   if (path === '/service/token') return parts.tokenService.answer(request, query);
@@ -97,7 +97,7 @@ async function route(parts: ServerParts, request: Request, { path, query }: { pa
     const { principal } = await parts.authentication.identify(request.headers.get('authorization'));
     return parts.api.handle(request, principal);
   }
-  const response = await parts.distribution.handle({ request, path, query, origin: parts.originOf(request.headers, peer) });
+  const response = await parts.distribution.handle({ request, path, query, origin: () => parts.originOf(request.headers, peer()) });
   if (response !== undefined) return response;
   throw new OciError('NOT_FOUND', 'nothing is here; the registry API is below /v2/, the admin API below /api/v2.0/');
 }

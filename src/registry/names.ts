@@ -34,7 +34,8 @@ export function upstreamName(registry: string, repository: string): RepositoryNa
  */
 export async function resolveName(rules: NameRules, name: RepositoryName, registry: string | undefined): Promise<RepositoryTarget | undefined> {
   if (registry !== undefined) {
-    const target = await mirrorTarget(rules, canonicalRegistry(registry), name);
+    const asked = canonicalRegistry(registry);
+    const target = await mirrorTarget(rules, asked, withoutRegistry(name, asked));
     if (target === undefined) throw new OciError('DENIED', `the registry ${registry.slice(0, 100)} is not configured here`);
     return target;
   }
@@ -42,6 +43,12 @@ export async function resolveName(rules: NameRules, name: RepositoryName, regist
   const project = await rules.projects.byName(slash === -1 ? name : name.slice(0, slash));
   if (project !== undefined && slash !== -1) return projectTarget(rules, project, name, name.slice(slash + 1));
   return rules.rootRegistry === undefined ? undefined : mirrorTarget(rules, rules.rootRegistry, name);
+}
+
+/** containerd with `override_path` names the registry twice: `/v2/docker.io/library/x?ns=docker.io`. */
+function withoutRegistry(name: string, registry: string): string {
+  const slash = name.indexOf('/');
+  return slash !== -1 && canonicalRegistry(name.slice(0, slash)) === registry ? name.slice(slash + 1) : name;
 }
 
 async function projectTarget(rules: NameRules, project: Project, name: RepositoryName, rest: string): Promise<RepositoryTarget> {

@@ -6,6 +6,7 @@ import type { ProjectKind } from '../db/schema.ts';
 import { OciError } from '../oci/errors.ts';
 import { parseRepositoryName } from '../oci/reference.ts';
 import { canonicalRegistry, type NameRules } from './names.ts';
+import type { ProjectCache } from './project-cache.ts';
 
 export interface ProjectWish {
   readonly name: string;
@@ -31,7 +32,7 @@ export interface Projects {
 
 const nameMaxLength = 128;
 
-export function createProjects({ database, names }: { database: Database; names: NameRules }): Projects {
+export function createProjects({ database, names, cache }: { database: Database; names: NameRules; cache: ProjectCache }): Projects {
   return {
     list: () => listProjects(database.read),
     create: async (wish) => {
@@ -52,9 +53,13 @@ export function createProjects({ database, names }: { database: Database; names:
         ...(registry === undefined ? {} : { registry }),
         ...(wish.allowsSparse === undefined ? {} : { allowsSparse: wish.allowsSparse }),
       });
+      cache.forget();
       return { project, warnings: await shadowWarnings(wish.name) };
     },
-    delete: (name) => database.run('deleteProject', { name }),
+    delete: async (name) => {
+      await database.run('deleteProject', { name });
+      cache.forget();
+    },
   };
 
   /** A project hides what the root registry has under its name: say so when such content was pulled before. */

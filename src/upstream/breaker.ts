@@ -14,7 +14,7 @@ export interface Breaker {
   readonly trialUntilMs: number;
 }
 
-export const breakerNumbers = { waitMinMs: 5_000, waitMaxMs: 300_000, failuresMax: 3, trialLeaseMs: 30_000 } as const;
+const breakerNumbers = { waitMinMs: 5_000, waitMaxMs: 300_000, failuresMax: 3, trialLeaseMs: 30_000 } as const;
 
 export const closedBreaker: Breaker = { kind: 'closed', failures: 0, openUntilMs: 0, waitMs: 0, trialUntilMs: 0 };
 

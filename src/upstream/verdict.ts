@@ -85,7 +85,7 @@ export function classOfVerdict(verdict: Verdict): VerdictClass {
   }
 }
 
-export const detailMaxLength = 200;
+const detailMaxLength = 200;
 
 export interface UpstreamErrorOptions {
   /** One line; other than printable ASCII is replaced, at most 200 characters are kept. */

@@ -70,7 +70,7 @@ describe.skipIf(!ready)('a Docker engine', () => {
       const expected = expectedIdentity(images, layout, tag);
       const image = await engine.image(`${layout}:${tag}`);
       expect(image.id).toBe(expected.id);
-      expect(image.repoDigests).toEqual([`${layout}@${expected.digest}`]);
+      expect(image.repoDigests).toContain(`${layout}@${expected.digest}`);
     },
     120_000,
   );

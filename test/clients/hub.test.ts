@@ -9,7 +9,7 @@ import { type DockerHub, startDockerHub } from './docker-hub.ts';
 import { type HubLike, startHubLike } from './hub-like.ts';
 import { graphOf, taggedManifest } from './layout-content.ts';
 import { mirrorConfig } from './mirror-config.ts';
-import { createRawClient, type FetchedManifest, getManifest } from './raw-client.ts';
+import { type Credentials, createRawClient, type FetchedManifest, getManifest } from './raw-client.ts';
 import { createSkopeo, type Skopeo } from './skopeo.ts';
 
 const ready = requireTools(...imageTools, 'docker-registry', 'openssl') && requireRoot();
@@ -61,13 +61,18 @@ describe.skipIf(!ready)('a source like Docker Hub', () => {
     skopeo?.close();
   }, 60_000);
 
-  const manifest = (repository: string, reference: string): Promise<FetchedManifest> =>
-    getManifest(createRawClient(server.url), { repository, reference });
+  const manifest = async (repository: string, reference: string, credentials?: Credentials): Promise<FetchedManifest> => {
+    const client = createRawClient(server.url);
+    const token = await client.token([`repository:${repository}:pull`], credentials);
+    return getManifest(client, { repository, reference }, token);
+  };
+  const admin = (): Credentials => ({ username: 'admin', password: server.adminPassword });
 
   test('gives a private repository through the registry that has the credentials', async () => {
     const top = taggedManifest(images.layout('artifacts'), 'oras');
     const target = `${server.dataDir}/private`;
-    await skopeo.copy({ from: `docker://127.0.0.1:${server.port}/account.example/private/files:1`, to: `oci:${target}:1` });
+    const from = `docker://127.0.0.1:${server.port}/account.example/private/files:1`;
+    await skopeo.copy({ from, to: `oci:${target}:1`, fromCredentials: `admin:${server.adminPassword}` });
     expect(taggedManifest(target, '1').digest).toBe(top.digest);
     expect(hubLike.tokenRequests.some((request) => request.user === hubLike.account.username)).toBe(true);
   }, 60_000);
@@ -91,6 +96,11 @@ describe.skipIf(!ready)('a source like Docker Hub', () => {
     expect(later.every((request) => request.user === 'anonymous')).toBe(true);
   }, 60_000);
 
+  test('keeps a registry with credentials to those who log in, unless the config opens it', async () => {
+    expect((await manifest('account.example/private/files', '1')).status).toBe(401);
+    expect((await manifest('account.example/library/debian', 'v1')).status).toBe(401);
+  });
+
   test('never passes the upstream challenge on', async () => {
     const answer = await manifest('anonymous.example/private/files', '1');
     expect(answer.headers.get('www-authenticate') ?? '').not.toContain(hubLike.tokenOrigin);
@@ -98,7 +108,7 @@ describe.skipIf(!ready)('a source like Docker Hub', () => {
 
   test('sends the credentials to no realm that was not named in the config', async () => {
     const before = hubLike.tokenRequests.length;
-    const answer = await manifest('unpinned.example/private/files', '1');
+    const answer = await manifest('unpinned.example/private/files', '1', admin());
     expect([401, 403, 404, 503]).toContain(answer.status);
     expect(hubLike.tokenRequests.slice(before).filter((request) => request.user !== 'anonymous')).toEqual([]);
   }, 60_000);
@@ -115,11 +125,11 @@ describe.skipIf(!ready)('a source like Docker Hub', () => {
 
   test('revalidates an unchanged tag without a counted request', async () => {
     hubLike.limitManifestGets(undefined);
-    await manifest('account.example/library/debian', 'v1');
+    await manifest('account.example/library/debian', 'v1', admin());
     hubLike.limitManifestGets(100);
     for (let pull = 0; pull < 3; pull++) {
       await Bun.sleep(1100);
-      expect((await manifest('account.example/library/debian', 'v1')).status).toBe(200);
+      expect((await manifest('account.example/library/debian', 'v1', admin())).status).toBe(200);
     }
     expect(hubLike.manifestGets()).toBe(0);
     expect(hubLike.requests.slice(-3).every((line) => line.startsWith('HEAD '))).toBe(true);

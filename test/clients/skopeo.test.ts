@@ -89,13 +89,11 @@ describe.skipIf(!ready)('skopeo', () => {
   });
 
   test('is refused without credentials and with a wrong password, and the tag does not appear', async () => {
-    for (const toCredentials of [undefined, 'admin:wrong']) {
-      const to = remote('refused:1');
-      const from = images.oci('artifacts', 'image');
-      const result = await skopeo.tryCopy({ from, to, ...(toCredentials === undefined ? {} : { toCredentials }) });
-      expect(result.code).not.toBe(0);
-      expect(result.stderr).toMatch(/unauthorized|denied|authentication required|invalid username/i);
-    }
+    const push = { from: images.oci('artifacts', 'image'), to: remote('refused:1') };
+    expect((await skopeo.tryCopy(push)).code).not.toBe(0);
+    const wrong = await skopeo.tryCopy({ ...push, toCredentials: 'admin:wrong' });
+    expect(wrong.code).not.toBe(0);
+    expect(wrong.stderr).toMatch(/unauthorized|denied|authentication required|invalid username/i);
     expect((await skopeo.inspectRaw(remote('refused:1'))).code).not.toBe(0);
   });
 

@@ -1,16 +1,22 @@
 // Blobs from registries that stop, lie about lengths or ignore ranges: what arrives before the failure and what the failure is called.
 
 import { describe, expect, test } from 'bun:test';
-import type { BlobOptions } from '../../src/upstream/client.ts';
 import { digestOf } from '../../src/oci/digest.ts';
-import type { Script } from './fake-upstream.ts';
+import type { BlobOptions } from '../../src/upstream/client.ts';
+import { play, type Script } from './fake-upstream.ts';
 import { blobOf, calm, calmBlob, collect, failureOf, setUp, sourceAt } from './set-up.ts';
 
 const blob = blobOf(1_000_000);
 const digest = digestOf(blob);
-const head = (headers: Record<string, string>): string => `HTTP/1.1 200 OK\r\n${Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
+const head = (headers: Record<string, string>): string =>
+  `HTTP/1.1 200 OK\r\n${Object.entries(headers)
+    .map(([name, value]) => `${name}: ${value}\r\n`)
+    .join('')}\r\n`;
 
-async function fetchBlob(script: Script, options: Partial<BlobOptions> = {}): Promise<{ startOffset: number; totalBytes: number | undefined; bytes: Uint8Array; verdict: string }> {
+async function fetchBlob(
+  script: Script,
+  options: Partial<BlobOptions> = {},
+): Promise<{ startOffset: number; totalBytes: number | undefined; bytes: Uint8Array; verdict: string }> {
   await using bench = setUp();
   const registry = await bench.start(script);
   const answer = await bench.client.getBlob(sourceAt(registry.url), 'a/b', digest, { ...calmBlob, ...options });
@@ -71,19 +77,32 @@ describe('a blob', () => {
   });
 
   test('an empty one is complete', async () => {
-    expect(await fetchBlob((_, reply) => reply.send(200, {}, ''), { expectedSizeBytes: 0 })).toMatchObject({ totalBytes: 0, verdict: 'complete' });
+    expect(await fetchBlob((_, reply) => reply.send(200, {}, ''), { expectedSizeBytes: 0 })).toMatchObject({
+      totalBytes: 0,
+      verdict: 'complete',
+    });
   });
 });
 
 describe('a blob that ends early', () => {
   const sent = blob.subarray(0, 300_000);
   const cases: readonly (readonly [string, string, Script, Partial<BlobOptions>])[] = [
-    ['by a close', 'truncated', async (_, reply) => (await reply.raw(head({ 'content-length': '1000000' })), await reply.raw(sent), await Bun.sleep(100), reply.end()), {}],
-    ['by a reset', 'truncated', async (_, reply) => (await reply.raw(head({ 'content-length': '1000000' })), await reply.raw(sent), await Bun.sleep(100), reply.reset()), {}],
-    ['by chunks without an end', 'truncated', async (_, reply) => (await reply.raw(`${head({ 'transfer-encoding': 'chunked' })}493e0\r\n`), await reply.raw(sent), await reply.raw('\r\n'), await Bun.sleep(100), reply.end()), {}],
-    ['in silence, with a chunked end that comes too early', 'truncated', async (_, reply) => (await reply.raw(`${head({ 'transfer-encoding': 'chunked' })}493e0\r\n`), await reply.raw(sent), reply.raw('\r\n0\r\n\r\n')), { expectedSizeBytes: blob.length }],
-    ['in silence, without any framing', 'truncated', async (_, reply) => (await reply.raw(head({})), await reply.raw(sent), reply.end()), { expectedSizeBytes: blob.length }],
-    ['by standing still', 'stalled', async (_, reply) => (await reply.raw(head({ 'content-length': '1000000' })), reply.raw(sent)), { idleTimeoutMs: 300 }],
+    ['by a close', 'truncated', play(head({ 'content-length': '1000000' }), sent, { pauseMs: 100 }, { close: 'end' }), {}],
+    ['by a reset', 'truncated', play(head({ 'content-length': '1000000' }), sent, { pauseMs: 100 }, { close: 'reset' }), {}],
+    [
+      'by chunks without an end',
+      'truncated',
+      play(`${head({ 'transfer-encoding': 'chunked' })}493e0\r\n`, sent, '\r\n', { pauseMs: 100 }, { close: 'end' }),
+      {},
+    ],
+    [
+      'in silence, with a chunked end that comes too early',
+      'truncated',
+      play(`${head({ 'transfer-encoding': 'chunked' })}493e0\r\n`, sent, '\r\n0\r\n\r\n'),
+      { expectedSizeBytes: blob.length },
+    ],
+    ['in silence, without any framing', 'truncated', play(head({}), sent, { close: 'end' }), { expectedSizeBytes: blob.length }],
+    ['by standing still', 'stalled', play(head({ 'content-length': '1000000' }), sent), { idleTimeoutMs: 300 }],
   ];
   for (const [how, verdict, script, options] of cases) {
     test(`${how} gives the bytes that came, then ${verdict}`, async () => {
@@ -96,7 +115,7 @@ describe('a blob that ends early', () => {
 
   test('in the same moment as its last bytes gives a true beginning of them', async () => {
     // The runtime drops what it has not handed over yet when the end comes; a caller counts what it was given, so it goes on at the right place.
-    const script: Script = async (_, reply) => (await reply.raw(head({ 'content-length': '1000000' })), await reply.raw(sent), reply.end());
+    const script: Script = play(head({ 'content-length': '1000000' }), sent, { close: 'end' });
     for (let round = 0; round < 10; round++) {
       const got = await fetchBlob(script);
       expect(got.verdict).toBe('truncated');
@@ -105,7 +124,10 @@ describe('a blob that ends early', () => {
   });
 
   test('more bytes than the size are never given out', async () => {
-    const got = await fetchBlob(async (_, reply) => (await reply.raw(`${head({ 'transfer-encoding': 'chunked' })}10\r\n0123456789abcdef\r\n`), await Bun.sleep(30), reply.raw('4\r\nmore\r\n0\r\n\r\n')), { expectedSizeBytes: 16 });
+    const got = await fetchBlob(
+      play(`${head({ 'transfer-encoding': 'chunked' })}10\r\n0123456789abcdef\r\n`, { pauseMs: 30 }, '4\r\nmore\r\n0\r\n\r\n'),
+      { expectedSizeBytes: 16 },
+    );
     expect([Buffer.from(got.bytes).toString(), got.verdict]).toEqual(['0123456789abcdef', 'bad-answer']);
   });
 
@@ -188,7 +210,9 @@ describe('the reader', () => {
     const { bytes, error } = await collect(answer.body);
     expect([Buffer.from(bytes).toString(), error?.verdict]).toEqual(['begin', 'aborted']);
     await settle(() => registry.openConnections() === 0);
-    expect((await failureOf(bench.client.headBlob(sourceAt(registry.url), 'a/b', digest, { ...calm, signal: AbortSignal.abort() }))).verdict).toBe('aborted');
+    expect(
+      (await failureOf(bench.client.headBlob(sourceAt(registry.url), 'a/b', digest, { ...calm, signal: AbortSignal.abort() }))).verdict,
+    ).toBe('aborted');
   });
 
   test('that reads slowly holds the source back', async () => {
@@ -214,14 +238,17 @@ describe('the reader', () => {
   test('a complete body leaves the connection for the next', async () => {
     await using bench = setUp();
     const registry = await bench.start((_, reply) => reply.send(200, {}, blob));
-    for (let count = 0; count < 5; count++) await collect((await bench.client.getBlob(sourceAt(registry.url), 'a/b', digest, calmBlob)).body);
+    for (let count = 0; count < 5; count++)
+      await collect((await bench.client.getBlob(sourceAt(registry.url), 'a/b', digest, calmBlob)).body);
     expect(registry.connections()).toBe(1);
   });
 });
 
 test('the head of a blob tells its size', async () => {
   await using bench = setUp();
-  const registry = await bench.start((request, reply) => (request.count === 1 ? reply.send(200, { 'content-length': '77' }) : reply.send(404)));
+  const registry = await bench.start((request, reply) =>
+    request.count === 1 ? reply.send(200, { 'content-length': '77' }) : reply.send(404),
+  );
   expect(await bench.client.headBlob(sourceAt(registry.url), 'a/b', digest, calm)).toEqual({ sizeBytes: 77 });
   expect((await failureOf(bench.client.headBlob(sourceAt(registry.url), 'a/b', digest, calm))).verdict).toBe('not-found');
 });

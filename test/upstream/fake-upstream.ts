@@ -27,6 +27,21 @@ export interface Reply {
 
 export type Script = (request: FakeRequest, reply: Reply) => void | Promise<void>;
 
+/** Bytes as they are, a pause, or how the connection is closed. */
+export type Step = string | Uint8Array | { readonly pauseMs: number } | { readonly close: 'end' | 'reset' };
+
+/** The same answer to every request, step by step. */
+export function play(...steps: readonly Step[]): Script {
+  return async (_, reply) => {
+    for (const step of steps) {
+      if (typeof step === 'string' || step instanceof Uint8Array) await reply.raw(step);
+      else if ('pauseMs' in step) await Bun.sleep(step.pauseMs);
+      else if (step.close === 'end') reply.end();
+      else reply.reset();
+    }
+  };
+}
+
 export interface FakeUpstream {
   readonly port: number;
   /** `http(s)://127.0.0.1:PORT` */
@@ -41,9 +56,13 @@ export interface FakeUpstream {
 
 const fixture = (name: string): string => readFileSync(new URL(`fixtures/${name}`, import.meta.url), 'utf8');
 export const testCa = fixture('ca.pem');
-const contextFor = (name: string): ReturnType<typeof createSecureContext> => createSecureContext({ cert: fixture(`${name}.pem`), key: fixture(`${name}.pem`) });
+const contextFor = (name: string): ReturnType<typeof createSecureContext> =>
+  createSecureContext({ cert: fixture(`${name}.pem`), key: fixture(`${name}.pem`) });
 
-export async function startFakeUpstream(script: Script, options: { tls?: 'a.test' | 'expired' | 'loopback'; host?: string; port?: number } = {}): Promise<FakeUpstream> {
+export async function startFakeUpstream(
+  script: Script,
+  options: { tls?: 'a.test' | 'expired' | 'loopback'; host?: string; port?: number } = {},
+): Promise<FakeUpstream> {
   const requests: FakeRequest[] = [];
   const open = new Set<Socket>();
   let connections = 0;
@@ -77,7 +96,11 @@ export async function startFakeUpstream(script: Script, options: { tls?: 'a.test
           {
             cert: fixture(`${options.tls}.pem`),
             key: fixture(`${options.tls}.pem`),
-            SNICallback: (name, done) => done(null, contextFor(options.tls === 'a.test' && (name === 'a.test' || name === 'b.test') ? name : (options.tls ?? 'a.test'))),
+            SNICallback: (name, done) =>
+              done(
+                null,
+                contextFor(options.tls === 'a.test' && (name === 'a.test' || name === 'b.test') ? name : (options.tls ?? 'a.test')),
+              ),
           },
           onConnection,
         );

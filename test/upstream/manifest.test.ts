@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 import { gzipSync } from 'node:zlib';
 import { digestOf } from '../../src/oci/digest.ts';
-import type { Script } from './fake-upstream.ts';
+import { play, type Script } from './fake-upstream.ts';
 import { calm, failureOf, manifestBytes, manifestDigest, manifestType, setUp, sourceAt } from './set-up.ts';
 
 const other = digestOf(new TextEncoder().encode('other'));
@@ -27,7 +27,9 @@ async function verdicts(script: Script, timeoutMs = 4_000): Promise<string> {
 describe('a manifest', () => {
   test('comes back byte for byte with its digest and bare type; the request names four types and identity', async () => {
     await using bench = setUp();
-    const registry = await bench.start((_, reply) => reply.send(200, { 'content-type': `${manifestType}; charset=utf-8`, 'docker-content-digest': manifestDigest }, manifestBytes));
+    const registry = await bench.start((_, reply) =>
+      reply.send(200, { 'content-type': `${manifestType}; charset=utf-8`, 'docker-content-digest': manifestDigest }, manifestBytes),
+    );
     const answer = await bench.client.getManifest(sourceAt(`${registry.url}/mirror`), 'a/b', 'v1', calm);
     expect(Buffer.from(answer.bytes)).toEqual(Buffer.from(manifestBytes));
     expect([answer.digest, answer.mediaType]).toEqual([manifestDigest, manifestType]);
@@ -42,7 +44,9 @@ describe('a manifest', () => {
 
   test('by a sha512 digest is verified with sha512', async () => {
     await using bench = setUp();
-    const registry = await bench.start((_, reply) => reply.send(200, { 'content-type': manifestType, 'docker-content-digest': manifestDigest }, manifestBytes));
+    const registry = await bench.start((_, reply) =>
+      reply.send(200, { 'content-type': manifestType, 'docker-content-digest': manifestDigest }, manifestBytes),
+    );
     const long = digestOf(manifestBytes, 'sha512');
     expect((await bench.client.getManifest(sourceAt(registry.url), 'a/b', long, calm)).digest).toBe(long);
     const wrong = digestOf(new Uint8Array(), 'sha512');
@@ -54,13 +58,25 @@ describe('a manifest', () => {
   });
 
   test('sent as gzip although identity was asked for is unpacked before it is hashed', async () => {
-    expect(await verdicts((_, reply) => reply.send(200, { 'content-type': manifestType, 'content-encoding': 'gzip', 'docker-content-digest': manifestDigest }, gzipSync(manifestBytes)))).toBe('ok ok');
-    expect(await verdicts((_, reply) => reply.send(200, { 'content-encoding': 'gzip' }, gzipSync(Buffer.alloc(50_000_000))))).toBe('too-large too-large');
+    expect(
+      await verdicts((_, reply) =>
+        reply.send(
+          200,
+          { 'content-type': manifestType, 'content-encoding': 'gzip', 'docker-content-digest': manifestDigest },
+          gzipSync(manifestBytes),
+        ),
+      ),
+    ).toBe('ok ok');
+    expect(await verdicts((_, reply) => reply.send(200, { 'content-encoding': 'gzip' }, gzipSync(Buffer.alloc(50_000_000))))).toBe(
+      'too-large too-large',
+    );
     expect(await verdicts((_, reply) => reply.send(200, { 'content-encoding': 'br' }, manifestBytes))).toBe('encoding encoding');
   });
 
   test('with another digest than announced or asked for is a lie', async () => {
-    expect(await verdicts((_, reply) => reply.send(200, { 'docker-content-digest': other }, manifestBytes))).toBe('wrong-digest wrong-digest');
+    expect(await verdicts((_, reply) => reply.send(200, { 'docker-content-digest': other }, manifestBytes))).toBe(
+      'wrong-digest wrong-digest',
+    );
     expect(await verdicts((_, reply) => reply.send(200, {}, `${Buffer.from(manifestBytes).toString()} `))).toBe('ok wrong-digest');
   });
 
@@ -84,19 +100,31 @@ describe('a manifest', () => {
 
   test('cut off, reset or never finished is no manifest', async () => {
     const half = manifestBytes.subarray(0, 50);
-    expect(await verdicts(async (_, reply) => (await reply.raw(`HTTP/1.1 200 OK\r\ncontent-length: ${manifestBytes.length}\r\n\r\n`), await reply.raw(half), reply.end()))).toBe('truncated truncated');
+    expect(await verdicts(play(`HTTP/1.1 200 OK\r\ncontent-length: ${manifestBytes.length}\r\n\r\n`, half, { close: 'end' }))).toBe(
+      'truncated truncated',
+    );
     expect(await verdicts((_, reply) => reply.reset())).toBe('reset reset');
     expect(await verdicts((_, reply) => reply.end())).toBe('reset reset');
-    expect(await verdicts(async (_, reply) => (await reply.raw(`HTTP/1.1 200 OK\r\ncontent-length: ${manifestBytes.length}\r\n\r\n`), reply.raw(half)), 200)).toBe('timeout timeout');
+    expect(await verdicts(play(`HTTP/1.1 200 OK\r\ncontent-length: ${manifestBytes.length}\r\n\r\n`, half), 200)).toBe('timeout timeout');
     expect(await verdicts(() => undefined, 200)).toBe('timeout timeout');
-    expect(await verdicts((_, reply) => reply.raw('SSH-2.0-OpenSSH\r\n\r\n'), 200)).toMatch(/^(bad-answer|reset|timeout) (bad-answer|reset|timeout)$/);
+    expect(await verdicts((_, reply) => reply.raw('SSH-2.0-OpenSSH\r\n\r\n'), 200)).toMatch(
+      /^(bad-answer|reset|timeout) (bad-answer|reset|timeout)$/,
+    );
   });
 
   test('statuses give their verdict, with the wait a limit asks for', async () => {
     await using bench = setUp();
     const answers: readonly (readonly [number, Record<string, string>, string])[] = [
-      [404, {}, 'not-found'], [403, {}, 'denied'], [412, {}, 'gone'], [500, {}, 'server-error'], [503, { 'retry-after': '3' }, 'server-error'], [429, { 'retry-after': '7' }, 'rate-limited'],
-      [429, { 'retry-after': new Date(Date.now() + 90_000).toUTCString() }, 'rate-limited'], [429, {}, 'rate-limited'], [405, {}, 'bad-answer'], [204, {}, 'bad-answer'],
+      [404, {}, 'not-found'],
+      [403, {}, 'denied'],
+      [412, {}, 'gone'],
+      [500, {}, 'server-error'],
+      [503, { 'retry-after': '3' }, 'server-error'],
+      [429, { 'retry-after': '7' }, 'rate-limited'],
+      [429, { 'retry-after': new Date(Date.now() + 90_000).toUTCString() }, 'rate-limited'],
+      [429, {}, 'rate-limited'],
+      [405, {}, 'bad-answer'],
+      [204, {}, 'bad-answer'],
     ];
     const registry = await bench.start((request, reply) => {
       const [status, headers] = answers[request.count - 1] ?? [500, {}];
@@ -126,18 +154,25 @@ describe('the head of a manifest', () => {
     await using bench = setUp();
     const registry = await bench.start((request, reply) => {
       expect(request.method).toBe('HEAD');
-      if (request.path.endsWith('full')) reply.send(200, { 'content-type': manifestType, 'docker-content-digest': manifestDigest, 'content-length': '123' });
+      if (request.path.endsWith('full'))
+        reply.send(200, { 'content-type': manifestType, 'docker-content-digest': manifestDigest, 'content-length': '123' });
       else reply.send(200, { 'content-type': 'text/plain', 'docker-content-digest': 'sha256:xyz' });
     });
     const source = sourceAt(registry.url);
-    expect(await bench.client.headManifest(source, 'a/b', 'full', calm)).toEqual({ digest: manifestDigest, mediaType: manifestType, sizeBytes: 123 });
+    expect(await bench.client.headManifest(source, 'a/b', 'full', calm)).toEqual({
+      digest: manifestDigest,
+      mediaType: manifestType,
+      sizeBytes: 123,
+    });
     expect(await bench.client.headManifest(source, 'a/b', 'poor', calm)).toEqual({});
     expect(registry.connections()).toBe(1);
   });
 
   test('that is a page, absent or not supported is a coded failure', async () => {
     await using bench = setUp();
-    const registry = await bench.start((request, reply) => (request.count === 1 ? reply.send(200, { 'content-type': 'text/html' }) : reply.send(request.count === 2 ? 404 : 405)));
+    const registry = await bench.start((request, reply) =>
+      request.count === 1 ? reply.send(200, { 'content-type': 'text/html' }) : reply.send(request.count === 2 ? 404 : 405),
+    );
     const source = sourceAt(registry.url);
     const found: unknown[] = [];
     for (let count = 0; count < 3; count++) found.push((await failureOf(bench.client.headManifest(source, 'a/b', 'v1', calm))).verdict);
@@ -165,7 +200,13 @@ describe('tags', () => {
     const bodies = [many, '{"tags":null}', '{"tags":5}', '<html>', '[]'];
     const registry = await bench.start((request, reply) => reply.send(200, {}, bodies[request.count - 1] ?? ''));
     const found: unknown[] = [];
-    for (const _ of bodies) found.push(await bench.client.listTags(sourceAt(registry.url), 'a/b', calm).then((page) => page.tags.length, (error) => error.verdict));
+    for (const _ of bodies)
+      found.push(
+        await bench.client.listTags(sourceAt(registry.url), 'a/b', calm).then(
+          (page) => page.tags.length,
+          (error) => error.verdict,
+        ),
+      );
     expect(found).toEqual(['too-large', 0, 'bad-answer', 'html', 'bad-answer']);
   });
 });
@@ -174,7 +215,9 @@ describe('referrers', () => {
   const index = '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}';
   test('come as bytes, with the word on filtering', async () => {
     await using bench = setUp();
-    const registry = await bench.start((request, reply) => reply.send(200, request.path.includes('artifactType') ? { 'oci-filters-applied': 'artifactType' } : {}, index));
+    const registry = await bench.start((request, reply) =>
+      reply.send(200, request.path.includes('artifactType') ? { 'oci-filters-applied': 'artifactType' } : {}, index),
+    );
     const source = sourceAt(registry.url);
     const filtered = await bench.client.getReferrers(source, 'a/b', manifestDigest, { ...calm, artifactType: 'application/x+json' });
     expect([Buffer.from(filtered?.bytes ?? []).toString(), filtered?.filtersApplied]).toEqual([index, true]);
@@ -187,7 +230,8 @@ describe('referrers', () => {
     const answers = [404, 405, 400, 501, 503, 200];
     const registry = await bench.start((request, reply) => reply.send(answers[request.count - 1] ?? 500, {}, '{"schemaVersion":2}'));
     const found: unknown[] = [];
-    for (const _ of answers) found.push(await bench.client.getReferrers(sourceAt(registry.url), 'a/b', manifestDigest, calm).catch((error) => error.verdict));
+    for (const _ of answers)
+      found.push(await bench.client.getReferrers(sourceAt(registry.url), 'a/b', manifestDigest, calm).catch((error) => error.verdict));
     expect(found).toEqual([undefined, undefined, undefined, undefined, 'server-error', 'bad-answer']);
   });
 });

@@ -22,7 +22,11 @@ describe('a redirect', () => {
       if (request.headers['authorization'] === undefined) reply.send(401, { 'www-authenticate': 'Basic realm="x"' });
       else reply.send(307, { location: `${cdn.url}/data?X-Signature=a%2Bb%2Fc%3D&x=1+2` });
     });
-    const answer = await bench.client.getBlob(sourceAt(registry.url, { credentials }), 'a/b', digest, { ...calmBlob, offset: 1_000, expectedSizeBytes: blob.length });
+    const answer = await bench.client.getBlob(sourceAt(registry.url, { credentials }), 'a/b', digest, {
+      ...calmBlob,
+      offset: 1_000,
+      expectedSizeBytes: blob.length,
+    });
     expect(answer.finalOrigin).toBe(cdn.url);
     expect(answer.startOffset).toBe(1_000);
     expect((await collect(answer.body)).bytes).toEqual(Buffer.from(blob.subarray(1_000)));
@@ -86,7 +90,15 @@ describe('a redirect', () => {
 
   test('without a Location, to no URL, to another protocol, to a strange port or with a login is refused', async () => {
     await using bench = setUp();
-    const locations = [undefined, 'http://', 'ftp://127.0.0.1/', 'file:///etc/passwd', 'http://127.0.0.1:25/', 'http://user:pw@127.0.0.1/', `http://127.0.0.1/${'x'.repeat(9_000)}`];
+    const locations = [
+      undefined,
+      'http://',
+      'ftp://127.0.0.1/',
+      'file:///etc/passwd',
+      'http://127.0.0.1:25/',
+      'http://user:pw@127.0.0.1/',
+      `http://127.0.0.1/${'x'.repeat(9_000)}`,
+    ];
     const registry = await bench.start((request, reply) => {
       const location = locations[request.count - 1];
       reply.send(302, location === undefined ? {} : { location });
@@ -110,7 +122,12 @@ describe('a redirect', () => {
 describe('the outbound guard', () => {
   test('a redirect of any source to the metadata address is refused', async () => {
     await using bench = setUp();
-    for (const target of ['http://169.254.169.254/latest/meta-data/', 'http://[::ffff:169.254.169.254]/', 'http://[fd00:ec2::254]/', 'http://0.0.0.0/']) {
+    for (const target of [
+      'http://169.254.169.254/latest/meta-data/',
+      'http://[::ffff:169.254.169.254]/',
+      'http://[fd00:ec2::254]/',
+      'http://0.0.0.0/',
+    ]) {
       const registry = await bench.start((_, reply) => reply.send(307, { location: target }));
       const error = await failureOf(bench.client.getBlob(sourceAt(registry.url), 'a/b', digest, calmBlob));
       expect(`${target} ${error.verdict}`).toBe(`${target} private-address`);
@@ -119,9 +136,15 @@ describe('the outbound guard', () => {
   });
 
   test('a source of the office network reaches nothing on our loopback', async () => {
-    await using bench = setUp({ names: { 'hub.lan': ['127.0.0.1'], 'localhost': ['127.0.0.1'], 'x.lan': ['127.0.0.1'] } });
+    await using bench = setUp({ names: { 'hub.lan': ['127.0.0.1'], localhost: ['127.0.0.1'], 'x.lan': ['127.0.0.1'] } });
     const inner = await bench.start((_, reply) => reply.send(200));
-    for (const target of [inner.url, inner.urlAt('localhost'), inner.urlAt('x.lan'), inner.urlAt('127.1'), inner.urlAt('[::ffff:127.0.0.1]')]) {
+    for (const target of [
+      inner.url,
+      inner.urlAt('localhost'),
+      inner.urlAt('x.lan'),
+      inner.urlAt('127.1'),
+      inner.urlAt('[::ffff:127.0.0.1]'),
+    ]) {
       const registry = await bench.start((_, reply) => reply.send(302, { location: target }));
       const error = await failureOf(bench.client.getBlob(sourceAt(registry.urlAt('hub.lan')), 'a/b', digest, calmBlob));
       expect(`${target} ${error.verdict}`).toBe(`${target} private-address`);
@@ -130,7 +153,12 @@ describe('the outbound guard', () => {
   });
 
   test('a public name that resolves to a private address is not dialled', async () => {
-    const names = { 'hub.example.com': ['127.0.0.1'], 'mixed.example.com': ['93.184.216.34', '127.0.0.1'], 'six.example.com': ['::1'], 'mapped.example.com': ['::ffff:7f00:1'] };
+    const names = {
+      'hub.example.com': ['127.0.0.1'],
+      'mixed.example.com': ['93.184.216.34', '127.0.0.1'],
+      'six.example.com': ['::1'],
+      'mapped.example.com': ['::ffff:7f00:1'],
+    };
     await using bench = setUp({ names });
     const inner = await bench.start((_, reply) => reply.send(200));
     for (const host of Object.keys(names)) {

@@ -20,7 +20,9 @@ export interface Bench {
 }
 
 /** Names not in `names` do not exist. */
-export function setUp(options: { names?: Readonly<Record<string, readonly string[]>>; limits?: Partial<UpstreamLimits>; clock?: Clock } = {}): Bench {
+export function setUp(
+  options: { names?: Readonly<Record<string, readonly string[]>>; limits?: Partial<UpstreamLimits>; clock?: Clock } = {},
+): Bench {
   let logged = '';
   const started: FakeUpstream[] = [];
   const client = createUpstreamClient({

@@ -14,22 +14,37 @@ const basic = `Basic ${Buffer.from(`alice:${password}`).toString('base64')}`;
 const guarded =
   (realm: () => string, accepts: (authorization: string | undefined) => boolean): Script =>
   (request, reply) => {
-    if (accepts(request.headers['authorization'])) reply.send(200, { 'content-type': manifestType }, request.method === 'HEAD' ? '' : manifestBytes);
-    else reply.send(401, { 'www-authenticate': `Bearer realm="${realm()}",service="fake.registry",scope="repository:user/image:pull"` }, '{"errors":[{"code":"UNAUTHORIZED"}]}');
+    if (accepts(request.headers['authorization']))
+      reply.send(200, { 'content-type': manifestType }, request.method === 'HEAD' ? '' : manifestBytes);
+    else
+      reply.send(
+        401,
+        { 'www-authenticate': `Bearer realm="${realm()}",service="fake.registry",scope="repository:user/image:pull"` },
+        '{"errors":[{"code":"UNAUTHORIZED"}]}',
+      );
   };
 
 describe('a Bearer challenge', () => {
   test('is answered with one token for the real repository, kept for the next request', async () => {
     await using bench = setUp();
     const tokens = await bench.start((_, reply) => reply.send(200, {}, '{"token":"T1","expires_in":300}'));
-    const registry = await bench.start(guarded(() => `${tokens.url}/token?keep=1`, (value) => value === 'Bearer T1'));
+    const registry = await bench.start(
+      guarded(
+        () => `${tokens.url}/token?keep=1`,
+        (value) => value === 'Bearer T1',
+      ),
+    );
     const source = sourceAt(registry.url, { realms: [tokens.url] });
     await bench.client.getManifest(source, 'library/debian', 'v1', calm);
     await bench.client.getManifest(source, 'library/debian', 'v2', calm);
     expect(registry.requests.map((request) => request.headers['authorization'])).toEqual([undefined, 'Bearer T1', 'Bearer T1']);
     const query = new URL(tokens.requests[0]?.path ?? '', tokens.url).searchParams;
     expect(tokens.requests).toHaveLength(1);
-    expect([query.getAll('scope'), query.get('service'), query.get('keep')]).toEqual([['repository:library/debian:pull'], 'fake.registry', '1']);
+    expect([query.getAll('scope'), query.get('service'), query.get('keep')]).toEqual([
+      ['repository:library/debian:pull'],
+      'fake.registry',
+      '1',
+    ]);
     expect(tokens.requests[0]?.headers['authorization']).toBeUndefined();
   });
 
@@ -37,7 +52,11 @@ describe('a Bearer challenge', () => {
     await using bench = setUp();
     const registry = await bench.start((request, reply) => {
       if (request.path.startsWith('/token')) reply.send(200, {}, '{"access_token":"T2"}');
-      else return guarded(() => `${registry.url}/token`, (value) => value === 'Bearer T2')(request, reply);
+      else
+        return guarded(
+          () => `${registry.url}/token`,
+          (value) => value === 'Bearer T2',
+        )(request, reply);
     });
     await bench.client.getManifest(sourceAt(registry.url, { credentials }), 'a/b', 'v1', calm);
     expect(registry.requests.map((request) => request.headers['authorization'])).toEqual([undefined, basic, 'Bearer T2']);
@@ -46,7 +65,12 @@ describe('a Bearer challenge', () => {
   test('of a realm elsewhere is answered with nothing: no request, not one byte', async () => {
     await using bench = setUp({ names: { 'hub.test': ['127.0.0.1'], 'evil.test': ['127.0.0.1'] } });
     const evil = await bench.start((_, reply) => reply.send(200, {}, '{"token":"T"}'));
-    const registry = await bench.start(guarded(() => `${evil.urlAt('evil.test')}/token`, () => false));
+    const registry = await bench.start(
+      guarded(
+        () => `${evil.urlAt('evil.test')}/token`,
+        () => false,
+      ),
+    );
     for (const more of [{ credentials }, {}]) {
       const error = await failureOf(bench.client.getManifest(sourceAt(registry.urlAt('hub.test'), more), 'a/b', 'v1', calm));
       expect(error.verdict).toBe('foreign-realm');
@@ -59,8 +83,15 @@ describe('a Bearer challenge', () => {
   test('of a realm on another port of the same address gets nothing unless it is configured', async () => {
     await using bench = setUp();
     const tokens = await bench.start((_, reply) => reply.send(200, {}, '{"token":"T1"}'));
-    const registry = await bench.start(guarded(() => `${tokens.url}/token`, (value) => value === 'Bearer T1'));
-    expect((await failureOf(bench.client.getManifest(sourceAt(registry.url, { credentials }), 'a/b', 'v1', calm))).verdict).toBe('foreign-realm');
+    const registry = await bench.start(
+      guarded(
+        () => `${tokens.url}/token`,
+        (value) => value === 'Bearer T1',
+      ),
+    );
+    expect((await failureOf(bench.client.getManifest(sourceAt(registry.url, { credentials }), 'a/b', 'v1', calm))).verdict).toBe(
+      'foreign-realm',
+    );
     expect(tokens.connections()).toBe(0);
     await bench.client.getManifest(sourceAt(registry.url, { credentials, realms: [tokens.url] }), 'a/b', 'v1', calm);
     expect(tokens.requests[0]?.headers['authorization']).toBe(basic);
@@ -71,7 +102,11 @@ describe('a Bearer challenge', () => {
     // One port for both names, since only the source's own port counts as the same.
     const server = await bench.start((request, reply) => {
       if (request.path.startsWith('/token')) reply.send(200, {}, '{"token":"T"}');
-      else return guarded(() => `${server.urlAt('auth.corp.test')}/token`, (value) => value === 'Bearer T')(request, reply);
+      else
+        return guarded(
+          () => `${server.urlAt('auth.corp.test')}/token`,
+          (value) => value === 'Bearer T',
+        )(request, reply);
     });
     await bench.client.getManifest(sourceAt(server.urlAt('registry.corp.test'), { credentials, allowPrivate: true }), 'a/b', 'v1', calm);
     expect(server.requests.map((request) => `${request.headers['host']?.split(':')[0]} ${request.headers['authorization']}`)).toEqual([
@@ -86,9 +121,15 @@ describe('a Bearer challenge', () => {
     const elsewhere = await bench.start((_, reply) => reply.send(200, {}, '{"token":"T"}'));
     const registry = await bench.start((request, reply) => {
       if (request.path.startsWith('/token')) reply.send(307, { location: `${elsewhere.url}/token` });
-      else return guarded(() => `${registry.url}/token`, () => false)(request, reply);
+      else
+        return guarded(
+          () => `${registry.url}/token`,
+          () => false,
+        )(request, reply);
     });
-    expect((await failureOf(bench.client.getManifest(sourceAt(registry.url, { credentials }), 'a/b', 'v1', calm))).verdict).toBe('token-error');
+    expect((await failureOf(bench.client.getManifest(sourceAt(registry.url, { credentials }), 'a/b', 'v1', calm))).verdict).toBe(
+      'token-error',
+    );
     expect(elsewhere.connections()).toBe(0);
   });
 
@@ -97,7 +138,11 @@ describe('a Bearer challenge', () => {
     let issued = 0;
     const registry = await bench.start((request, reply) => {
       if (request.path.startsWith('/token')) reply.send(200, {}, `{"token":"T${++issued}"}`);
-      else return guarded(() => `${registry.url}/token`, () => false)(request, reply);
+      else
+        return guarded(
+          () => `${registry.url}/token`,
+          () => false,
+        )(request, reply);
     });
     const source = sourceAt(registry.url);
     const asked = (): number => registry.requests.filter((request) => request.path.startsWith('/v2/')).length;
@@ -112,13 +157,24 @@ describe('a Bearer challenge', () => {
     let valid = 'T1';
     const registry = await bench.start((request, reply) => {
       if (request.path.startsWith('/token')) reply.send(200, {}, `{"token":"${valid}","expires_in":300}`);
-      else return guarded(() => `${registry.url}/token`, (value) => value === `Bearer ${valid}`)(request, reply);
+      else
+        return guarded(
+          () => `${registry.url}/token`,
+          (value) => value === `Bearer ${valid}`,
+        )(request, reply);
     });
     const source = sourceAt(registry.url);
     await bench.client.getManifest(source, 'a/b', 'v1', calm);
     valid = 'T2';
     await bench.client.getManifest(source, 'a/b', 'v1', calm);
-    expect(registry.requests.map((request) => request.headers['authorization'] ?? request.path.slice(0, 6))).toEqual(['/v2/a/', '/token', 'Bearer T1', 'Bearer T1', '/token', 'Bearer T2']);
+    expect(registry.requests.map((request) => request.headers['authorization'] ?? request.path.slice(0, 6))).toEqual([
+      '/v2/a/',
+      '/token',
+      'Bearer T1',
+      'Bearer T1',
+      '/token',
+      'Bearer T2',
+    ]);
   });
 
   test('a scope that was refused is not asked for again', async () => {
@@ -134,7 +190,11 @@ describe('a Bearer challenge', () => {
   test('many requests share one token request', async () => {
     await using bench = setUp();
     const registry = await bench.start(async (request, reply) => {
-      if (!request.path.startsWith('/token')) return guarded(() => `${registry.url}/token`, (value) => value === 'Bearer T')(request, reply);
+      if (!request.path.startsWith('/token'))
+        return guarded(
+          () => `${registry.url}/token`,
+          (value) => value === 'Bearer T',
+        )(request, reply);
       await Bun.sleep(50);
       reply.send(200, {}, '{"token":"T","expires_in":300}');
     });
@@ -148,7 +208,11 @@ describe('a Bearer challenge', () => {
     let issued = 0;
     const registry = await bench.start((request, reply) => {
       if (request.path.startsWith('/token')) reply.send(200, {}, `{"token":"T${++issued}","expires_in":100}`);
-      else return guarded(() => `${registry.url}/token`, (value) => value?.startsWith('Bearer T') === true)(request, reply);
+      else
+        return guarded(
+          () => `${registry.url}/token`,
+          (value) => value?.startsWith('Bearer T') === true,
+        )(request, reply);
     });
     const pull = (): Promise<unknown> => bench.client.getManifest(sourceAt(registry.url), 'a/b', 'v1', { timeoutMs: 1e9 });
     await pull();
@@ -166,14 +230,22 @@ describe('a token service that fails', () => {
     ['answers 500', (_, reply) => reply.send(500)],
     ['answers a page', (_, reply) => reply.send(200, { 'content-type': 'text/html' }, '<html>login</html>')],
     ['answers too much', (_, reply) => reply.send(200, {}, `{"token":"${'x'.repeat(2_000_000)}"}`)],
-    ['answers without end', (_, reply) => reply.raw(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n200000\r\n${'x'.repeat(0x200000)}\r\n`)],
+    [
+      'answers without end',
+      (_, reply) => reply.raw(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n200000\r\n${'x'.repeat(0x200000)}\r\n`),
+    ],
     ['closes', (_, reply) => reply.end()],
   ] as readonly (readonly [string, Script])[]) {
     test(`(it ${what}) is a token error, and is left alone for a while`, async () => {
       await using bench = setUp({ limits: { tokenTimeoutMs: 2_000, tokenBreakerMs: 400 } });
       let isWell = false;
       const tokens = await bench.start((request, reply) => (isWell ? reply.send(200, {}, '{"token":"T"}') : script(request, reply)));
-      const registry = await bench.start(guarded(() => `${tokens.url}/token`, (value) => value === 'Bearer T'));
+      const registry = await bench.start(
+        guarded(
+          () => `${tokens.url}/token`,
+          (value) => value === 'Bearer T',
+        ),
+      );
       const source = sourceAt(registry.url, { realms: [tokens.url] });
       expect((await failureOf(bench.client.getManifest(source, 'a/b', 'v1', calm))).verdict).toBe('token-error');
       const asked = tokens.requests.length;
@@ -191,7 +263,11 @@ describe('a token service that fails', () => {
       if (request.path.startsWith('/token')) {
         if (request.path.includes('secret')) reply.send(403, {}, '{"errors":[{"code":"DENIED"}]}');
         else reply.send(200, {}, '{"token":"T"}');
-      } else return guarded(() => `${registry.url}/token`, (value) => value === 'Bearer T')(request, reply);
+      } else
+        return guarded(
+          () => `${registry.url}/token`,
+          (value) => value === 'Bearer T',
+        )(request, reply);
     });
     const source = sourceAt(registry.url);
     const error = await failureOf(bench.client.getManifest(source, 'a/secret', 'v1', calm));
@@ -204,7 +280,11 @@ describe('a token service that fails', () => {
     let isOpen = false;
     const registry = await bench.start((request, reply) => {
       if (request.path.startsWith('/token')) reply.send(isOpen ? 500 : 200, {}, '{"token":"T","expires_in":1}');
-      else return guarded(() => `${registry.url}/token`, (value) => isOpen || value === 'Bearer T')(request, reply);
+      else
+        return guarded(
+          () => `${registry.url}/token`,
+          (value) => isOpen || value === 'Bearer T',
+        )(request, reply);
     });
     await bench.client.getManifest(sourceAt(registry.url), 'a/b', 'v1', calm);
     isOpen = true;
@@ -251,7 +331,12 @@ describe('a Basic challenge', () => {
 
 test('a 401 that is no challenge, or only strange ones, is unauthorized', async () => {
   await using bench = setUp();
-  const registry = await bench.start((request, reply) => reply.send(401, request.count === 1 ? {} : { 'www-authenticate': 'Negotiate abc=, Digest realm="x"' }));
-  for (let count = 0; count < 2; count++) expect((await failureOf(bench.client.getManifest(sourceAt(registry.url, { credentials }), 'a/b', 'v1', calm))).verdict).toBe('unauthorized');
+  const registry = await bench.start((request, reply) =>
+    reply.send(401, request.count === 1 ? {} : { 'www-authenticate': 'Negotiate abc=, Digest realm="x"' }),
+  );
+  for (let count = 0; count < 2; count++)
+    expect((await failureOf(bench.client.getManifest(sourceAt(registry.url, { credentials }), 'a/b', 'v1', calm))).verdict).toBe(
+      'unauthorized',
+    );
   expect(registry.requests).toHaveLength(2);
 });

@@ -2,7 +2,7 @@
 // It must never follow a redirect, retry a failed request or send credentials to another origin than the target's.
 // Implements the token flow of the Docker Registry v2 authentication specification (challenge, token request, Bearer).
 
-import { exchange } from './http-exchange.ts';
+import { type ExchangeRequest, exchange, sendPart } from './http-exchange.ts';
 import { type Header, headerValue, headerValues, statusOf } from './http-message.ts';
 
 export interface WireTarget {
@@ -56,6 +56,8 @@ export interface TokenAnswer {
 export interface WireClient {
   readonly target: WireTarget;
   send(request: WireRequest): Promise<WireResponse>;
+  /** Sends only the first `bodyBytes` of the body, then drops the connection. */
+  sendPart(request: WireRequest, bodyBytes: number): Promise<void>;
   /** How `GET /v2/` without a login is answered, and what it asks for. Asked once. */
   entry(): Promise<{ readonly status: number; readonly challenge: Challenge | undefined }>;
   /** Asks the realm of the challenge for a token with exactly these scopes. */
@@ -93,24 +95,28 @@ export function createWireClient(target: WireTarget): WireClient {
   let firstEntry: ReturnType<WireClient['entry']> | undefined;
   let sent = 0;
 
-  const raw = async (request: WireRequest, authorization: string | undefined): Promise<WireResponse> => {
+  const prepare = (request: WireRequest, authorization: string | undefined): ExchangeRequest => {
     const url = request.path.startsWith('/') ? base : new URL(request.path, base);
-    const path = request.path.startsWith('/') ? request.path : `${url.pathname}${url.search}`;
     const headers: Header[] = [['Host', url.host], ...(request.headers ?? [])];
     if (authorization !== undefined && url.origin === base.origin) headers.push(['Authorization', authorization]);
     const hasBody = request.body !== undefined || !['GET', 'HEAD', 'DELETE'].includes(request.method);
-    sent += 1;
-    const title = `${request.method} ${path.length > 180 ? `${path.slice(0, 120)}...${path.slice(-50)}` : path}`;
-    const message = await exchange({
+    return {
       origin: url,
       method: request.method,
-      path,
+      path: request.path.startsWith('/') ? request.path : `${url.pathname}${url.search}`,
       headers,
       body: hasBody ? Buffer.from(request.body ?? '') : undefined,
       chunked: request.chunked ?? false,
       timeoutMs: requestTimeoutMs,
       ...(request.lingerMs === undefined ? {} : { lingerMs: request.lingerMs }),
-    }).catch((cause: unknown) => {
+    };
+  };
+  const raw = async (request: WireRequest, authorization: string | undefined): Promise<WireResponse> => {
+    const prepared = prepare(request, authorization);
+    const { path } = prepared;
+    const title = `${request.method} ${path.length > 180 ? `${path.slice(0, 120)}...${path.slice(-50)}` : path}`;
+    sent += 1;
+    const message = await exchange(prepared).catch((cause: unknown) => {
       throw new Error(`${title}: ${cause instanceof Error ? cause.message : String(cause)}`);
     });
     const status = statusOf(message.startLine) ?? 0;
@@ -184,6 +190,7 @@ export function createWireClient(target: WireTarget): WireClient {
   return {
     target,
     send: async (request) => raw(request, await authorize(request)),
+    sendPart: async (request, bodyBytes) => sendPart(prepare(request, await authorize(request)), bodyBytes),
     entry,
     requestToken,
     requestCount: () => sent,

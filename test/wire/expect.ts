@@ -98,7 +98,9 @@ export function expectSame(title: string, actual: readonly string[], expected: r
   check(same, `${title}: [${actual.join(', ')}], expected [${expected.join(', ')}]`);
 }
 
+/** The beginning of a body that is text. */
 function excerpt(response: WireResponse): string {
+  if (!/^(?:text\/|application\/(?:[a-z.]+\+)?json)/.test(response.header('content-type') ?? '')) return '';
   const text = response.body.subarray(0, 160).toString('utf8').trim();
   return text === '' ? '' : `; body: ${text}`;
 }

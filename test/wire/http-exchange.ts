@@ -66,6 +66,24 @@ export async function exchange(request: ExchangeRequest): Promise<HttpMessage> {
   }
 }
 
+/** Sends the head and the first `bodyBytes` of the body, then drops the connection, as a client does that loses its network. */
+export async function sendPart(request: ExchangeRequest, bodyBytes: number): Promise<void> {
+  const whole = encodeRequest(request);
+  const headBytes = whole.indexOf('\r\n\r\n') + 4;
+  const socket = open(request.origin);
+  socket.on('error', () => undefined);
+  await new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`could not send within ${request.timeoutMs} ms`)), request.timeoutMs);
+    socket.write(whole.subarray(0, headBytes + bodyBytes), () => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+  // Lets the server take what was sent before it sees the end.
+  await Bun.sleep(50);
+  socket.destroy();
+}
+
 function open(origin: URL): Socket {
   const host = origin.hostname.replace(/^\[|\]$/g, '');
   if (origin.protocol === 'https:') {

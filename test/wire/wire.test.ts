@@ -13,29 +13,24 @@ import { type Fault, startMutatingProxy } from './mutating-proxy.ts';
 import { freshPrefix, runSuite, type SuiteResult } from './suite.ts';
 import type { WireCase } from './wire-case.ts';
 
-const publicProject = 'wire-public';
 const privateProject = 'wire-private';
 const startTimeoutMs = 60_000;
 const suiteTimeoutMs = 120_000;
 
 /**
- * Breakwater with two local projects, one of them private. Some faults hide the Location of upload sessions, which then nobody can
- * cancel; the limit of open ones is raised for them.
+ * Breakwater without upstream registries (so that what is not here is nowhere), with a private project. Some faults hide the Location of
+ * upload sessions, which then nobody can cancel; the limit of open ones is raised for them.
  */
 async function startWithProjects(): Promise<RunningBreakwater> {
-  const breakwater = await startBreakwater({ config: 'limits: { uploads_per_principal: 5000 }\n' });
-  for (const [name, isPublic] of [
-    [publicProject, true],
-    [privateProject, false],
-  ] as const) {
-    const response = await fetch(`${breakwater.url}/api/v2.0/projects`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/json', authorization: basicAuthorization('admin', breakwater.adminPassword) },
-      body: JSON.stringify({ name, kind: 'local', public: isPublic }),
-      signal: AbortSignal.timeout(10_000),
-    });
-    if (response.status !== 201) throw new Error(`creating the project ${name} is answered ${response.status}: ${await response.text()}`);
-  }
+  const breakwater = await startBreakwater({ config: 'presets: false\nlimits: { uploads_per_principal: 5000 }\n' });
+  const response = await fetch(`${breakwater.url}/api/v2.0/projects`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: basicAuthorization('admin', breakwater.adminPassword) },
+    body: JSON.stringify({ name: privateProject, kind: 'local', public: false }),
+    signal: AbortSignal.timeout(10_000),
+  });
+  if (response.status !== 201)
+    throw new Error(`creating the project ${privateProject} is answered ${response.status}: ${await response.text()}`);
   return breakwater;
 }
 
@@ -47,7 +42,7 @@ function runAgainst(
   return runSuite({
     target: { url: more.url ?? breakwater.url, username: 'admin', password: breakwater.adminPassword, ...scheme },
     cases: more.cases ?? allCases,
-    prefix: freshPrefix(publicProject),
+    prefix: freshPrefix('library'),
     privatePrefix: freshPrefix(privateProject),
   });
 }

@@ -1,9 +1,9 @@
 // The entry point `/v2/` and what every path owes its callers: coded errors, methods, names.
 // Cases here must not need any content. Implements distribution-spec v1.1 "Endpoints" end-1, "Error Codes", "Pulling manifests" (names).
 
-import { blobPath, manifestPath, pushBlob, putManifestRequest, uploadsPath } from '../actions.ts';
+import { blobPath, manifestPath, pushBlob, pushImage, putManifestRequest, uploadsPath } from '../actions.ts';
 import { imageManifest, randomBlob, unknownDigest } from '../content.ts';
-import { check, expectBytes, expectError, expectHeader, expectStatus, requireHeader } from '../expect.ts';
+import { check, expectBytes, expectError, expectHeader, expectSame, expectStatus, expectStrings, requireHeader } from '../expect.ts';
 import { spec, type WireCase } from '../wire-case.ts';
 
 const names = spec('Pulling manifests (<name> and <reference>)', 'end-3');
@@ -110,6 +110,21 @@ export const baseCases: readonly WireCase[] = [
     },
   },
   {
+    id: 'names.that-look-like-endpoints-are-allowed',
+    level: 'MUST',
+    clause: names,
+    run: async (context) => {
+      for (const suffix of ['blobs/uploads', 'manifests/v1', 'tags/list', 'referrers']) {
+        const repository = `${context.repository}/${suffix}`;
+        const { manifest } = await pushImage(context, { repository, reference: 'v1' });
+        const path = manifestPath(repository, 'v1');
+        expectBytes(await context.send({ method: 'GET', path, headers: [['Accept', manifest.mediaType]] }), manifest.bytes);
+        const listed = await context.send({ method: 'GET', path: `/v2/${repository}/tags/list` });
+        expectSame(listed.title, expectStrings(listed, 'tags'), ['v1']);
+      }
+    },
+  },
+  {
     id: 'names.tag-of-128-characters-is-allowed',
     level: 'MUST',
     clause: names,
@@ -117,7 +132,10 @@ export const baseCases: readonly WireCase[] = [
       const manifest = await smallManifest(context);
       const tag = `_${'Aa9.-_'.repeat(22)}`.slice(0, 128);
       expectStatus(await context.send(putManifestRequest(context.repository, tag, manifest)), 201);
-      expectStatus(await context.send({ method: 'GET', path: manifestPath(context.repository, tag) }), 200);
+      expectStatus(
+        await context.send({ method: 'GET', path: manifestPath(context.repository, tag), headers: [['Accept', manifest.mediaType]] }),
+        200,
+      );
     },
   },
   {

@@ -82,6 +82,18 @@ export const blobReadCases: readonly WireCase[] = [
     },
   },
   {
+    id: 'blob.known-etag-answers-304',
+    level: 'SHOULD',
+    clause: 'RFC 9110 13.1.2 (If-None-Match), end-2',
+    run: async (context) => {
+      const blob = await pushBlob(context, randomBlob(sizeBytes));
+      const etag = (await getBlob(context, blob)).header('etag');
+      if (etag === undefined) return;
+      expectStatus(await getBlob(context, blob, [['If-None-Match', etag]]), 304);
+      expectStatus(await getBlob(context, blob, [['If-None-Match', '"another"']]), 200);
+    },
+  },
+  {
     id: 'blob.unknown-one-answers-404',
     level: 'MUST',
     clause: pull,
@@ -181,6 +193,20 @@ export const blobReadCases: readonly WireCase[] = [
       const response = await getBlob(context, blob, [['Range', 'bytes=500-0']]);
       expectStatus(response, 200, 416);
       if (response.status === 200) expectBytes(response, blob.bytes);
+    },
+  },
+  {
+    id: 'range.on-head-is-ignored',
+    level: 'MUST',
+    clause: 'RFC 9110 14.2 (GET is the only method with ranges), end-2',
+    run: async (context) => {
+      const blob = await pushBlob(context, randomBlob(sizeBytes));
+      const path = blobPath(context.repository, blob.digest);
+      for (const range of ['bytes=0-9', 'bytes=9999-']) {
+        const response = await context.send({ method: 'HEAD', path, headers: [['Range', range]] });
+        expectStatus(response, 200);
+        expectHeader(response, 'Content-Length', String(sizeBytes));
+      }
     },
   },
   {

@@ -2,7 +2,7 @@
 // Implements distribution-spec v1.1 "Content Management", end-9 and end-10.
 
 import { blobPath, manifestPath, prepare, pushBlob, pushImage, pushManifest, pushTags, putManifestRequest } from '../actions.ts';
-import { mediaTypes, randomBlob, unknownDigest } from '../content.ts';
+import { describe, imageIndex, mediaTypes, randomBlob, unknownDigest } from '../content.ts';
 import { expectBytes, expectError, expectSame, expectStatus, expectStrings } from '../expect.ts';
 import { type CaseContext, spec, type WireCase } from '../wire-case.ts';
 
@@ -41,6 +41,16 @@ export const deleteCases: readonly WireCase[] = [
       const response = await get(context, image.manifest.digest);
       expectStatus(response, 200);
       expectBytes(response, image.manifest.bytes);
+    },
+  },
+  {
+    id: 'delete.last-tag-leaves-an-empty-list',
+    level: 'PROMISE',
+    clause: tag,
+    run: async (context) => {
+      await pushTags(context, ['only']);
+      await prepare(context, { method: 'DELETE', path: manifestPath(context.repository, 'only') }, 202);
+      expectSame('tags', await tags(context), []);
     },
   },
   {
@@ -127,6 +137,29 @@ export const deleteCases: readonly WireCase[] = [
       expectStatus(await remove(context, blobPath(context.repository, content.digest)), 202);
       expectError(await context.send({ method: 'GET', path: blobPath(context.repository, content.digest) }), 404, 'BLOB_UNKNOWN');
       expectStatus(await context.send({ method: 'HEAD', path: blobPath(context.repository, content.digest) }), 404);
+    },
+  },
+  {
+    id: 'delete.blob-of-a-manifest-is-refused',
+    level: 'PROMISE',
+    clause: blob,
+    run: async (context) => {
+      const image = await pushImage(context, { reference: 'v1' });
+      expectError(await remove(context, blobPath(context.repository, image.layer.digest)), [400, 405, 409]);
+      expectBytes(await context.send({ method: 'GET', path: blobPath(context.repository, image.layer.digest) }), image.layer.bytes);
+    },
+  },
+  {
+    id: 'delete.child-of-an-index-is-refused',
+    level: 'PROMISE',
+    clause: manifest,
+    run: async (context) => {
+      const image = await pushImage(context);
+      const index = await pushManifest(context, imageIndex([describe(image.manifest)]), { reference: 'v1' });
+      expectError(await remove(context, manifestPath(context.repository, image.manifest.digest)), [400, 405, 409]);
+      expectBytes(await get(context, image.manifest.digest), image.manifest.bytes);
+      await prepare(context, { method: 'DELETE', path: manifestPath(context.repository, index.digest) }, 202);
+      expectStatus(await remove(context, manifestPath(context.repository, image.manifest.digest)), 202);
     },
   },
   {

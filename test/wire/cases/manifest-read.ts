@@ -124,6 +124,29 @@ export const manifestReadCases: readonly WireCase[] = [
     },
   },
   {
+    id: 'manifest.known-etag-answers-304',
+    level: 'SHOULD',
+    clause: 'RFC 9110 13.1.2 (If-None-Match), end-3',
+    run: async (context) => {
+      await pushImage(context, { reference: 'v1' });
+      const etag = (await get(context, 'v1')).header('etag');
+      if (etag === undefined) return;
+      const path = manifestPath(context.repository, 'v1');
+      const again = (value: string) =>
+        context.send({
+          method: 'GET',
+          path,
+          headers: [
+            ['Accept', mediaTypes.image],
+            ['If-None-Match', value],
+          ],
+        });
+      expectStatus(await again(etag), 304);
+      const { manifest } = await pushImage(context, { reference: 'v1' });
+      expectBytes(await again(etag), manifest.bytes);
+    },
+  },
+  {
     id: 'manifest.unknown-tag-answers-404',
     level: 'MUST',
     clause: pull,

@@ -60,6 +60,49 @@ export const manifestWriteCases: readonly WireCase[] = [
     },
   },
   {
+    id: 'manifest.put-without-content-type-takes-the-media-type',
+    level: 'PROMISE',
+    clause: push,
+    run: async (context) => {
+      const { manifest } = await prepareImage(context);
+      const request = putManifestRequest(context.repository, 'v1', manifest);
+      expectStatus(await context.send({ ...request, headers: [] }), 201);
+      const pulled = await context.send({ method: 'GET', path: request.path, headers: [['Accept', mediaTypes.image]] });
+      expectHeader(pulled, 'Content-Type', mediaTypes.image);
+    },
+  },
+  {
+    id: 'manifest.cut-short-stores-nothing',
+    level: 'MUST',
+    clause: spec('Pushing Manifests (exact byte representation)', 'end-7'),
+    run: async (context) => {
+      const { manifest } = await prepareImage(context);
+      const request = putManifestRequest(context.repository, 'v1', manifest);
+      await context.client.sendPart(request, manifest.bytes.length - 1);
+      expectStatus(await context.send({ method: 'GET', path: request.path, headers: [['Accept', mediaTypes.image]] }), 404);
+    },
+  },
+  {
+    id: 'manifest.many-puts-of-one-tag-at-once-leave-one-of-them',
+    level: 'MUST',
+    clause: push,
+    run: async (context) => {
+      const images = await Promise.all(Array.from({ length: 6 }, () => prepareImage(context)));
+      const answers = await Promise.all(images.map(({ manifest }) => context.send(putManifestRequest(context.repository, 'v1', manifest))));
+      for (const answer of answers) expectStatus(answer, 201);
+      const head = await context.send({
+        method: 'HEAD',
+        path: manifestPath(context.repository, 'v1'),
+        headers: [['Accept', mediaTypes.image]],
+      });
+      const digest = requireHeader(head, 'Docker-Content-Digest');
+      check(
+        images.some(({ manifest }) => manifest.digest === digest),
+        `the tag names ${digest}, which nobody pushed`,
+      );
+    },
+  },
+  {
     id: 'manifest.put-by-another-digest-is-refused',
     level: 'MUST',
     clause: push,

@@ -30,7 +30,8 @@ import { type CaseContext, spec, type WireCase } from '../wire-case.ts';
 const subject = spec('Pushing Manifests with Subject', 'end-7');
 const listing = spec('Listing Referrers', 'end-12a');
 const filtering = spec('Listing Referrers (filtering)', 'end-12b');
-const sbom = 'application/vnd.example.sbom.v1';
+/** With a plus, which a query must carry escaped. */
+const sbom = 'application/vnd.example.sbom.v1+json';
 const signature = 'application/vnd.example.signature.v1';
 
 interface Entry {

@@ -80,6 +80,35 @@ export const uploadChunkCases: readonly WireCase[] = [
   ...badContentRange('that-is-no-range', 'first-last'),
   ...badContentRange('that-runs-backwards', '9-0'),
   {
+    id: 'chunk.content-range-that-miscounts-a-stream-changes-nothing',
+    level: 'PROMISE',
+    clause: chunks,
+    run: async (context) => {
+      const blob = randomBlob(100);
+      const location = await startUploadWith(context, blob.bytes.subarray(0, 50));
+      const request = patchRequest(location, blob.bytes.subarray(50, 90));
+      const headers = [...(request.headers ?? []), ['Content-Range', '50-99'] as const];
+      expectError(await context.send({ ...request, headers, chunked: true }), [400, 416]);
+      const status = await prepare(context, { method: 'GET', path: location }, 204);
+      expectHeader(status, 'Range', '0-49');
+    },
+  },
+  {
+    id: 'chunk.two-at-once-for-one-place-are-not-both-taken',
+    level: 'MUST',
+    clause: chunks,
+    run: async (context) => {
+      const blob = randomBlob(20_000);
+      const location = await startUploadWith(context, blob.bytes.subarray(0, 10_000));
+      const request = patchRequest(location, blob.bytes.subarray(10_000), 10_000);
+      const answers = await Promise.all([context.send(request), context.send(request), context.send(request)]);
+      const statuses = answers.map((answer) => answer.status).toSorted();
+      check(statuses.join() === '202,416,416', `three equal chunks at once are answered ${statuses.join(', ')}`);
+      expectStatus(await context.send(closeRequest(location, blob.digest)), 201);
+      await expectStored(context, blob.digest, blob.bytes);
+    },
+  },
+  {
     id: 'chunk.stream-without-content-range',
     level: 'MUST',
     clause: chunks,

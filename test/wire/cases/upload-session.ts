@@ -51,6 +51,25 @@ export const uploadSessionCases: readonly WireCase[] = [
     },
   },
   {
+    id: 'session.survives-a-lost-connection',
+    level: 'PROMISE',
+    clause: status,
+    run: async (context) => {
+      const blob = randomBlob(300_000);
+      const location = await startUpload(context);
+      await context.client.sendPart(patchRequest(location, blob.bytes), 120_000);
+      const current = await context.send({ method: 'GET', path: location });
+      expectStatus(current, 204);
+      const held = Number(/^0-([0-9]+)$/.exec(requireHeader(current, 'Range'))?.[1]) + 1;
+      // An empty session says 0-0 as well: then one byte is either there or not.
+      check(held >= 1 && held <= 120_000, `${current.title}: Range ends at ${held - 1} after 120000 bytes`);
+      const start = held === 1 ? 0 : held;
+      const rest = await prepare(context, patchRequest(requireHeader(current, 'Location'), blob.bytes.subarray(start), start), 202);
+      expectStatus(await context.send(closeRequest(requireHeader(rest, 'Location'), blob.digest)), 201);
+      expectBytes(await context.send({ method: 'GET', path: blobPath(context.repository, blob.digest) }), blob.bytes);
+    },
+  },
+  {
     id: 'session.cancel-answers-204',
     level: 'SHOULD',
     clause: cancel,

@@ -89,6 +89,58 @@ export const uploadWholeCases: readonly WireCase[] = [
     },
   },
   {
+    id: 'upload.put-that-expects-100-continue',
+    level: 'MUST',
+    clause: 'RFC 9110 10.1.1, end-6',
+    run: async (context) => {
+      const blob = randomBlob(2000);
+      const request = closeRequest(await startUpload(context), blob.digest, blob.bytes);
+      const response = await context.send({ ...request, headers: [...(request.headers ?? []), ['Expect', '100-continue']] });
+      expectStatus(response, 201);
+      await expectStored(context, blob.digest, blob.bytes);
+    },
+  },
+  {
+    id: 'upload.put-cut-short-stores-nothing',
+    level: 'MUST',
+    clause: postPut,
+    run: async (context) => {
+      const blob = randomBlob(100_000);
+      const shorter = digestOf(blob.bytes.subarray(0, 60_000));
+      await context.client.sendPart(closeRequest(await startUpload(context), shorter, blob.bytes), 60_000);
+      await context.client.sendPart(closeRequest(await startUpload(context), blob.digest, blob.bytes), 60_000);
+      for (const digest of [blob.digest, shorter]) {
+        expectStatus(await context.send({ method: 'HEAD', path: blobPath(context.repository, digest) }), 404);
+      }
+    },
+  },
+  {
+    id: 'upload.many-of-one-blob-at-once-all-succeed',
+    level: 'MUST',
+    clause: postPut,
+    run: async (context) => {
+      const blob = randomBlob(50_000);
+      const locations = await Promise.all(Array.from({ length: 8 }, () => startUpload(context)));
+      const answers = await Promise.all(locations.map((location) => context.send(closeRequest(location, blob.digest, blob.bytes))));
+      for (const answer of answers) expectStatus(answer, 201);
+      await expectStored(context, blob.digest, blob.bytes);
+    },
+  },
+  {
+    id: 'upload.two-closing-puts-at-once-store-one-blob',
+    level: 'MUST',
+    clause: postPut,
+    run: async (context) => {
+      const blob = randomBlob(50_000);
+      const location = await startUpload(context);
+      const request = closeRequest(location, blob.digest, blob.bytes);
+      const answers = await Promise.all([context.send(request), context.send(request)]);
+      const statuses = answers.map((answer) => answer.status);
+      check(statuses.includes(201) && statuses.every((status) => status < 500), `two closing PUTs are answered ${statuses.join(' and ')}`);
+      await expectStored(context, blob.digest, blob.bytes);
+    },
+  },
+  {
     id: 'upload.put-of-an-empty-blob',
     level: 'MUST',
     clause: postPut,
