@@ -3,7 +3,7 @@
 import type { Kysely } from 'kysely';
 import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
-import type { Database } from './database.ts';
+import type { Preparer } from './prepared.ts';
 import type { BlobOrigin, Schema, TagTrust } from './schema.ts';
 
 export interface StoredManifest {
@@ -35,7 +35,7 @@ export interface ContentQueries {
   originOf(digest: Digest): Promise<BlobOrigin | undefined>;
 }
 
-export function prepareContentQueries(database: Database): ContentQueries {
+export function prepareContentQueries(database: Preparer): ContentQueries {
   type Named = { repository: string; digest: string };
   // Scalar subqueries instead of joins: in SQLite 3.54 each joined table costs ten times what the same look-up costs as a subquery
   // (5 us against 0.4 us, measured), and these run on every pull.

@@ -2,7 +2,7 @@
 
 import type { Kysely } from 'kysely';
 import type { CommandContext } from './context.ts';
-import type { Database } from './database.ts';
+import type { Preparer } from './prepared.ts';
 import type { Schema } from './schema.ts';
 
 export interface Account {
@@ -18,7 +18,7 @@ export async function findAccount(read: Kysely<Schema>, name: string): Promise<A
 }
 
 /** Live look-up of a token's subject: the account may be gone. */
-export function prepareAccountQuery(database: Database): (id: number) => Promise<Omit<Account, 'passwordHash'> | undefined> {
+export function prepareAccountQuery(database: Preparer): (id: number) => Promise<Omit<Account, 'passwordHash'> | undefined> {
   const query = database.prepare<{ id: number }, { id: number; name: string; is_admin: number }>((read, value) =>
     read.selectFrom('account').select(['id', 'name', 'is_admin']).where('id', '=', value('id')).compile(),
   );

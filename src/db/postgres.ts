@@ -5,8 +5,9 @@ import { Kysely, PostgresDialect, sql } from 'kysely';
 import pg from 'pg';
 import { OciError } from '../oci/errors.ts';
 import { type CommandArguments, type CommandName, type CommandResult, runCommand } from './commands.ts';
-import { compileTemplate, type Database, type PreparedQuery, type QueryBuilder, type QueryValue } from './database.ts';
+import type { Database } from './database.ts';
 import { migrate } from './migrations.ts';
+import { compileTemplate, type PreparedQuery, type QueryBuilder, type QueryValue } from './prepared.ts';
 import type { Schema } from './schema.ts';
 
 export interface PostgresOptions {

@@ -3,7 +3,7 @@
 import type { Kysely } from 'kysely';
 import { OciError } from '../oci/errors.ts';
 import type { CommandContext } from './context.ts';
-import type { Database } from './database.ts';
+import type { Preparer } from './prepared.ts';
 import type { ProjectKind, Schema } from './schema.ts';
 
 export interface Project {
@@ -33,7 +33,7 @@ export interface ProjectQueries {
 }
 
 /** The queries that every request makes, compiled once. */
-export function prepareProjectQueries(database: Database): ProjectQueries {
+export function prepareProjectQueries(database: Preparer): ProjectQueries {
   const byName = database.prepare<{ name: string }, ProjectRow>((read, value) => selectProject(read).where('name', '=', value('name')).compile());
   const mirrorOf = database.prepare<{ registry: string }, ProjectRow>((read, value) =>
     selectProject(read).where('registry', '=', value('registry')).where('kind', '=', 'mirror').orderBy('id').limit(1).compile(),

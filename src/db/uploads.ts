@@ -3,7 +3,7 @@
 import { OciError } from '../oci/errors.ts';
 import type { DigestAlgorithm } from '../oci/digest.ts';
 import type { CommandContext } from './context.ts';
-import type { Database } from './database.ts';
+import type { Preparer } from './prepared.ts';
 
 export interface UploadSession {
   readonly id: string;
@@ -15,7 +15,7 @@ export interface UploadSession {
 }
 
 /** A session of this repository and principal; undefined for anything else, so that foreign ids look like unknown ones. */
-export function prepareUploadQuery(database: Database): (key: { id: string; repositoryName: string; principal: string }) => Promise<UploadSession | undefined> {
+export function prepareUploadQuery(database: Preparer): (key: { id: string; repositoryName: string; principal: string }) => Promise<UploadSession | undefined> {
   const query = database.prepare<{ id: string; repositoryName: string; principal: string }, UploadSession>((read, value) =>
     read
       .selectFrom('upload')

@@ -53,7 +53,7 @@ export function createDistribution(parts: DistributionParts): Distribution {
       } catch (error) {
         if (!(error instanceof OciError)) throw error;
         const headers = error.code === 'UNAUTHORIZED' ? { 'www-authenticate': challengeFor(parts, wire, route, error) } : {};
-        return errorResponse(error, { head: request.method === 'HEAD', headers: { ...apiVersion, ...headers } });
+        return errorResponse(error, { head: request.method === 'HEAD', headers: { ...apiVersion, ...headers, ...allowOf(error) } });
       }
     },
   };
@@ -146,6 +146,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
       return new Response(referrersIndex(listed.items), { headers });
     }
     case 'catalog': {
+      if (route.registry !== undefined) throw new OciError('UNSUPPORTED', 'the repositories of another registry cannot be listed here');
       if (caller.principal.kind === 'anonymous' && caller.claims === undefined) throw new OciError('UNAUTHORIZED', 'log in to list repositories');
       const listed = await parts.catalog.repositories(caller.principal, route.page);
       return json(200, { repositories: listed.items }, nextLink(route, listed));
@@ -184,7 +185,7 @@ async function admitQuietly(parts: DistributionParts, caller: Caller, name: Para
 }
 
 async function sendBlob(parts: DistributionParts, access: Access<'pull'>, route: Extract<Route, { kind: 'blob-get' }>, request: Request): Promise<Response> {
-  const rangeHeader = request.headers.get('range');
+  const rangeHeader = freshRange(request, route.digest);
   const wantedStart = rangeHeader === null ? 0 : Number(/^bytes=(\d{1,15})-/.exec(rangeHeader)?.[1] ?? 0);
   const blob = await parts.pull.blob(access, route.digest, { head: route.head, startBytes: wantedStart, asPusher: mayPush(access) }, request.signal);
   const headers: Record<string, string> = {
@@ -208,6 +209,12 @@ async function sendBlob(parts: DistributionParts, access: Access<'pull'>, route:
   }
   if (range !== undefined && blob.sizeBytes !== undefined) headers['content-range'] = formatContentRange(range, blob.sizeBytes);
   return new Response(blobBody(blob, range, request.signal), { status: range === undefined ? 200 : 206, headers });
+}
+
+/** The Range header, unless If-Range says that it is about another content (RFC 9110 section 13.1.5). */
+function freshRange(request: Request, digest: string): string | null {
+  const condition = request.headers.get('if-range');
+  return condition === null || condition === `"${digest}"` ? request.headers.get('range') : null;
 }
 
 function blobBody(blob: BlobAnswer, range: ByteRange | undefined, signal: AbortSignal): Bun.BunFile | Blob | ReadableStream<Uint8Array> {
@@ -266,6 +273,12 @@ function challengeFor(parts: DistributionParts, wire: WireRequest, route: Route 
   const reason = typeof error.detail === 'object' && error.detail !== null && 'reason' in error.detail ? String(error.detail.reason) : undefined;
   const scope = route === undefined ? undefined : scopeOf(route);
   return challenge({ origin: wire.origin(), service: parts.service, ...(scope === undefined ? {} : { scope }), ...(reason === undefined ? {} : { reason }) });
+}
+
+/** The methods a 405 owes (RFC 9110 section 15.5.6). */
+function allowOf(error: OciError): Record<string, string> {
+  const allowed = typeof error.detail === 'object' && error.detail !== null && 'allowed' in error.detail ? error.detail.allowed : undefined;
+  return Array.isArray(allowed) ? { allow: allowed.join(', ') } : {};
 }
 
 /** The scope a request needs, in the names the client used. A push asks for pull too, as clients do. */

@@ -25,11 +25,14 @@ const mebibyte = 1024 * 1024;
 const bigImage = 'docker.io/library/big:256m';
 const revalidateTimeoutMs = 2000;
 
-/** Kill points: spread over the whole image, a random one in each part. */
-const killPoints = Array.from({ length: cycles }, (_, index) => {
+type Trust = 'authority' | 'digest-only';
+
+/** Kill points spread over the whole image, a random one in each part; the source that dies is an authority and a mere mirror in turn. */
+const kills = Array.from({ length: cycles }, (_, index): readonly [trust: Trust, killAfterBytes: number] => {
   const fixed = Number(process.env['BREAKWATER_KILL_BYTES'] ?? '');
   const partBytes = Math.floor((360 * mebibyte) / cycles);
-  return fixed > 0 ? fixed : index * partBytes + 1 + Math.floor(Math.random() * (partBytes - 1));
+  const killAfterBytes = fixed > 0 ? fixed : index * partBytes + 1 + Math.floor(Math.random() * (partBytes - 1));
+  return [index % 2 === 0 ? 'digest-only' : 'authority', killAfterBytes];
 });
 
 describe.skipIf(!ready)('a mirror whose sources die', () => {
@@ -52,8 +55,11 @@ describe.skipIf(!ready)('a mirror whose sources die', () => {
     if (dataDir !== undefined) rmSync(dataDir, { recursive: true, force: true });
   }, 60_000);
 
-  const start = (): Promise<RunningBreakwater> =>
-    startBreakwater({ dataDir, config: mirrorConfig({ registries: { 'docker.io': hub.sources }, tagTtl: '1s' }) });
+  /** Starts a server on the data folder; the first source is trusted as given, the second is an authority. */
+  const start = (trust: Trust = 'authority'): Promise<RunningBreakwater> => {
+    const sources = hub.sources.map((source, index) => (index === 0 ? { ...source, trust } : source));
+    return startBreakwater({ dataDir, config: mirrorConfig({ registries: { 'docker.io': sources }, tagTtl: '1s' }) });
+  };
 
   const pullsBigImage = async (): Promise<void> => {
     const running = createPodman(images, dockerHubMirrorConfig(`127.0.0.1:${server.port}/docker.io`));
@@ -65,17 +71,18 @@ describe.skipIf(!ready)('a mirror whose sources die', () => {
     }
   };
 
-  test.each(killPoints)(
-    'podman pulls 365 MiB although the first source is killed after %d body bytes, and explain tells who sent which bytes',
-    async (killAfterBytes) => {
+  test.each(kills)(
+    'podman pulls 365 MiB although the first source, trusted as %s, is killed after %d body bytes; explain tells who sent which bytes',
+    async (trust, killAfterBytes) => {
       await server?.stop();
       if (dataDir !== undefined) rmSync(dataDir, { recursive: true, force: true });
       dataDir = mkdtempSync(join(tmpdir(), 'breakwater-mirror-'));
       await hub.revive();
-      server = await start();
+      server = await start(trust);
       hub.first.killAfter(killAfterBytes);
       await pullsBigImage();
       expect(hub.first.isDown()).toBe(true);
+      expect(hub.first.deliveries().reduce((sum, delivery) => sum + delivery.to - delivery.from, 0)).toBe(killAfterBytes);
 
       const explanation = await explain(server, bigImage);
       expectWholeBlobs(explanation, images);
