@@ -69,6 +69,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
       return json(200, {});
     case 'manifest-get': {
       const found = await parts.pull.manifest(await on('pull'), route.reference, request.signal);
+      if (isKnown(request, found.digest)) return notModified(found.digest);
       const headers = {
         ...apiVersion,
         'content-type': found.mediaType,
@@ -197,22 +198,33 @@ async function sendBlob(parts: DistributionParts, access: Access<'pull'>, route:
     'accept-ranges': 'bytes',
     'x-content-type-options': 'nosniff',
   };
+  if (isKnown(request, route.digest)) return notModified(route.digest);
   const range = blob.sizeBytes === undefined ? undefined : parseRange(rangeHeader, blob.sizeBytes);
   if (range === 'unsatisfiable') {
     const error = new OciError('RANGE_INVALID', 'the range starts behind the end of the blob', { detail: { size: blob.sizeBytes } });
     return errorResponse(error, { head: route.head, headers: { ...apiVersion, 'content-range': `bytes */${blob.sizeBytes ?? '*'}` } });
   }
   if (route.head) {
-    if (blob.sizeBytes !== undefined) headers['content-length'] = String(range === undefined ? blob.sizeBytes : range.end - range.start);
-    if (range !== undefined && blob.sizeBytes !== undefined) headers['content-range'] = formatContentRange(range, blob.sizeBytes);
-    return new Response(null, { status: range === undefined ? 200 : 206, headers });
+    if (blob.sizeBytes !== undefined) headers['content-length'] = String(blob.sizeBytes);
+    return new Response(null, { headers });
   }
   if (range !== undefined && blob.sizeBytes !== undefined) headers['content-range'] = formatContentRange(range, blob.sizeBytes);
   return new Response(blobBody(blob, range, request.signal), { status: range === undefined ? 200 : 206, headers });
 }
 
-/** The Range header, unless If-Range says that it is about another content (RFC 9110 section 13.1.5). */
+/** The client has this content already (RFC 9110 section 13.1.2). */
+function isKnown(request: Request, digest: string): boolean {
+  const known = request.headers.get('if-none-match');
+  return known !== null && known.split(',').some((tag) => tag.trim().replace(/^W\//, '') === `"${digest}"`);
+}
+
+function notModified(digest: string): Response {
+  return new Response(null, { status: 304, headers: { ...apiVersion, etag: `"${digest}"`, 'docker-content-digest': digest } });
+}
+
+/** The Range header of a GET, unless If-Range says that it is about another content (RFC 9110 section 13.1.5). */
 function freshRange(request: Request, digest: string): string | null {
+  if (request.method !== 'GET') return null;
   const condition = request.headers.get('if-range');
   return condition === null || condition === `"${digest}"` ? request.headers.get('range') : null;
 }

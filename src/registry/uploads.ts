@@ -169,7 +169,9 @@ export function createUploads(options: { store: BlobStore; database: Database; i
           throw error;
         });
         if (range !== undefined && spool.acceptedBytes - before !== range.end - range.start) {
-          throw new OciError('SIZE_INVALID', 'the chunk has another length than its Content-Range says', { detail: { offset: spool.acceptedBytes } });
+          const error = new OciError('SIZE_INVALID', 'the chunk has another length than its Content-Range says', { detail: { offset: before } });
+          await rollBack(id, before, error);
+          throw error;
         }
         await extend(session);
         return spool.acceptedBytes;
