@@ -13,10 +13,11 @@ import { prepareContentQueries } from './db/content.ts';
 import { lockDataFolder } from './db/data-folder-lock.ts';
 import type { Database } from './db/database.ts';
 import { findAccount, prepareAccountQuery } from './db/identity.ts';
-import { prepareProjectQueries } from './db/projects.ts';
+import { getMeta, prepareProjectQueries } from './db/projects.ts';
 import { openSqliteDatabase } from './db/sqlite.ts';
 import { createAuthentication } from './http/authentication.ts';
 import { createDistribution } from './http/distribution.ts';
+import { errorResponse, statusOf } from './http/errors.ts';
 import { createOriginOf } from './http/origin.ts';
 import { startServer } from './http/server.ts';
 import { createTokenService } from './http/token-service.ts';
@@ -152,6 +153,10 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     pool,
     version: pkg.version,
     log,
+    checkDatabase: async () => {
+      await getMeta(database.read, 'first-boot');
+    },
+    errors: { errorResponse, statusOf },
   });
   let isStopping = false;
   const server = startServer(

@@ -1,17 +1,113 @@
-// The admin API: placeholder wiring until the routes land.
-import type { Principal } from '../auth/principal.ts';
-import type { Log } from '../lib/log.ts';
-import type { Explain } from '../registry/explain.ts';
-import type { Projects } from '../registry/projects.ts';
-import type { SourcePool } from '../registry/source-pool.ts';
+// The admin API: routes below /api/v2.0, each behind its line of the policy table. It must never hold logic of its own: it checks who asks and
+// what was sent, calls one use-case, and shapes the answer. Failures are coded errors, answered in one place (`handle`).
 
-export interface ApiParts {
-  readonly projects: Projects;
-  readonly explain: Explain;
-  readonly pool: SourcePool;
-  readonly version: string;
-  readonly log: Log;
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
+import type { MiddlewareHandler } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import { matchedRoutes } from 'hono/route';
+import { decideSystem } from '../auth/access.ts';
+import type { Principal } from '../auth/principal.ts';
+import { OciError } from '../oci/errors.ts';
+import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
+import { readJsonText } from './json-body.ts';
+import { mirrorRoutes } from './mirror-routes.ts';
+import { describeApi } from './openapi.ts';
+import { apiPrefix, checkPolicy, methodsOf, type PolicyTable, policy, policyKey } from './policy.ts';
+import { projectRoutes } from './project-routes.ts';
+import { systemRoutes } from './system-routes.ts';
+
+export interface Api {
+  /** The answer for an authenticated caller; coded errors are answers, any other failure is thrown. */
+  handle(request: Request, principal: Principal): Promise<Response>;
 }
-export function createApi(_parts: ApiParts): { handle(request: Request, principal: Principal): Promise<Response> } {
-  return { handle: async () => new Response('not yet', { status: 404 }) };
+
+/** Browsers ask for a login with this; other clients send theirs anyhow. RFC 7617. */
+const loginChallenge = 'Basic realm="breakwater"';
+const standardGroups: readonly RouteGroup[] = [systemRoutes, projectRoutes, mirrorRoutes];
+const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
+
+/** Throws when a route lacks its line in the policy table: such a server must not start. */
+export function createApi(parts: ApiParts, options: { table?: PolicyTable; groups?: readonly RouteGroup[] } = {}): Api {
+  const { table = policy, groups = standardGroups } = options;
+  const router: ApiRouter = new OpenAPIHono<ApiEnvironment>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalidInput(result.target, result.error.issues);
+    },
+  });
+  const guard = createGuard(table);
+  router.use('*', guard);
+  router.onError((error) => {
+    throw error;
+  });
+  router.notFound((c) => {
+    const allowed = methodsOf(table, c.req.path);
+    if (allowed.length === 0) throw new OciError('NOT_FOUND', `nothing is here; ${apiPrefix}/openapi.json lists what there is`);
+    throw new OciError('METHOD_NOT_ALLOWED', `this path allows ${allowed.join(', ')}`, { detail: { allow: allowed } });
+  });
+  for (const register of groups) register(router, parts);
+  registerDocument(router, () => document);
+  checkPolicy(
+    table,
+    router.routes.filter((route) => route.handler !== guard),
+  );
+  const document = describeApi(router, table, parts.errors);
+
+  return {
+    handle: async (request, principal) => {
+      try {
+        const response = await router.fetch(request, { principal });
+        response.headers.set('cache-control', 'no-store');
+        response.headers.set('x-content-type-options', 'nosniff');
+        return response;
+      } catch (error) {
+        const coded = error instanceof HTTPException ? new OciError('BAD_REQUEST', error.message) : error;
+        if (!(coded instanceof OciError)) throw error;
+        return parts.errors.errorResponse(coded, { head: request.method === 'HEAD', headers: { 'cache-control': 'no-store', ...extraHeaders(coded) } });
+      }
+    },
+  };
+}
+
+/** Runs before every handler: the right of every route that the request could reach, then the body within its limits. */
+function createGuard(table: PolicyTable): MiddlewareHandler<ApiEnvironment> {
+  const guard: MiddlewareHandler<ApiEnvironment> = async (c, next) => {
+    const { principal } = c.env;
+    const routes = matchedRoutes(c).filter((route) => route.handler !== guard);
+    for (const route of routes) {
+      const required = table[policyKey(route)];
+      if (required === undefined) throw new Error(`${policyKey(route)} has no line in the policy table`);
+      if (required === 'public' || decideSystem(principal, required)) continue;
+      if (principal.kind === 'anonymous') throw new OciError('UNAUTHORIZED', 'log in to do this');
+      throw new OciError('DENIED', `you may not do this (${required})`);
+    }
+    const { raw } = c.req;
+    if (routes.length > 0 && methodsWithBody.has(raw.method)) {
+      c.req.raw = new Request(raw.url, { method: raw.method, headers: raw.headers, body: await readJsonText(raw) });
+    }
+    await next();
+  };
+  return guard;
+}
+
+function registerDocument(router: ApiRouter, document: () => object): void {
+  const route = createRoute({
+    method: 'get',
+    path: `${apiPrefix}/openapi.json`,
+    summary: 'This document',
+    responses: { 200: { description: 'OpenAPI 3.1', content: { 'application/json': { schema: z.looseObject({}) } } } },
+  });
+  router.openapi(route, (c) => c.json({ ...document() }, 200));
+}
+
+function invalidInput(place: string, issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): OciError {
+  const words = issues.slice(0, 10).map((issue) => `${issue.path.length === 0 ? '' : `${issue.path.map(String).join('.')}: `}${issue.message}`);
+  return new OciError('BAD_REQUEST', `${place === 'json' ? 'body' : place}: ${words.join('; ')}`);
+}
+
+function extraHeaders(error: OciError): Record<string, string> {
+  if (error.code === 'UNAUTHORIZED') return { 'www-authenticate': loginChallenge };
+  if (error.code !== 'METHOD_NOT_ALLOWED') return {};
+  const { detail } = error;
+  const allow = typeof detail === 'object' && detail !== null && 'allow' in detail && Array.isArray(detail.allow) ? detail.allow : [];
+  return { allow: allow.join(', ') };
 }

@@ -9,6 +9,7 @@ import { type Principal, principalKey } from './principal.ts';
 export type RepositoryAction = 'pull' | 'push' | 'delete';
 export type SystemAction =
   | 'project:list'
+  | 'project:read'
   | 'project:create'
   | 'project:delete'
   | 'source:list'

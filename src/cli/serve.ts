@@ -1,23 +1,18 @@
 // `breakwater serve`: boots the server, tells people how to use it, and ends it without loss.
 
-import { startApp } from '../app.ts';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { type App, startApp } from '../app.ts';
+import { formatListen } from '../config/addresses.ts';
 import type { Config } from '../config/config.ts';
-import { createLog } from '../lib/log.ts';
+import { createLog, type Log } from '../lib/log.ts';
 import { adminPasswordFile } from '../registry/bootstrap.ts';
+import { CommandFailure } from './failure.ts';
 
-/** Serves until SIGTERM or SIGINT; gives the exit code. */
-export async function serve(config: Config, env: Readonly<Record<string, string | undefined>>): Promise<number> {
+/** Serves until SIGTERM or SIGINT; a second one ends the process at once. Throws a CommandFailure, with nothing left open, when it cannot. */
+export async function serve(config: Config, env: Readonly<Record<string, string | undefined>>): Promise<void> {
   const log = createLog();
-  const password = env['BREAKWATER_ADMIN_PASSWORD'];
-  const app = await startApp({
-    config,
-    log,
-    ...(password === undefined || password === '' ? {} : { adminPassword: password }),
-    onFatal: (message) => {
-      log.error('database.fatal', { message, hint: 'the database cannot be written; check the disk, then start again' });
-      process.exit(70);
-    },
-  });
+  const app = await start(config, env, log);
   process.stdout.write(welcome(config, app.port, app.newAdminPassword));
   const signal = await new Promise<string>((resolve) => {
     process.once('SIGTERM', () => resolve('SIGTERM'));
@@ -26,7 +21,46 @@ export async function serve(config: Config, env: Readonly<Record<string, string 
   log.info('server.stopping', { signal });
   await app.stop();
   log.info('server.stopped');
-  return 0;
+}
+
+async function start(config: Config, env: Readonly<Record<string, string | undefined>>, log: Log): Promise<App> {
+  const password = env['BREAKWATER_ADMIN_PASSWORD'];
+  try {
+    return await startApp({
+      config,
+      log,
+      ...(password === undefined || password === '' ? {} : { adminPassword: password }),
+      onFatal: (message) => {
+        log.error('database.fatal', { message, hint: 'the database cannot be written; check the disk, then start again' });
+        process.exit(70);
+      },
+    });
+  } catch (error) {
+    throw startFailure(config, error);
+  }
+}
+
+/** What the person at the terminal can do about it. */
+function startFailure(config: Config, cause: unknown): CommandFailure {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
+  const call = cause instanceof Error && 'syscall' in cause ? cause.syscall : undefined;
+  const address = formatListen(config.listen);
+  const elsewhere = 'choose another address with --listen HOST:PORT, BREAKWATER_LISTEN or `listen` in the config file';
+  if (code === 'EADDRINUSE') {
+    return new CommandFailure(`${address} is in use by another program`, { hint: `stop that program, or ${elsewhere}`, cause });
+  }
+  if (code === 'EADDRNOTAVAIL') return new CommandFailure(`${address} is not an address of this machine`, { hint: elsewhere, cause });
+  if (code === 'EACCES' && call === 'listen') {
+    return new CommandFailure(`this user may not listen on ${address}`, { hint: `ports below 1024 need a right of their own; ${elsewhere}`, cause });
+  }
+  if (typeof code === 'string' && (code === 'EACCES' || code === 'EROFS' || code === 'ENOTDIR' || code === 'ENOSPC' || code.startsWith('SQLITE_'))) {
+    return new CommandFailure(`the data folder ${config.dataDir} cannot be used: ${message}`, {
+      hint: 'the user of the server must be able to write there; choose another folder with --data DIR',
+      cause,
+    });
+  }
+  return new CommandFailure(`cannot start: ${message}`, { cause });
 }
 
 function welcome(config: Config, port: number, newAdminPassword: string | undefined): string {
@@ -39,9 +73,15 @@ function welcome(config: Config, port: number, newAdminPassword: string | undefi
   const lines = [
     `Breakwater is ready at ${url}`,
     `  data folder   ${config.dataDir}`,
-    ...(newAdminPassword === undefined ? [] : [`  log in        user admin, password ${newAdminPassword}  (also in ${config.dataDir}/${adminPasswordFile})`]),
+    ...loginLines(join(config.dataDir, adminPasswordFile), newAdminPassword),
     `  as a mirror   put this into /etc/docker/daemon.json, then reload Docker:`,
     `                { "registry-mirrors": ["${mirror}"] }`,
   ];
   return `${lines.join('\n')}\n`;
+}
+
+/** The password itself is shown once; later where it is kept. */
+function loginLines(file: string, newAdminPassword: string | undefined): string[] {
+  if (newAdminPassword !== undefined) return [`  log in        user admin, password ${newAdminPassword}  (also in ${file})`];
+  return existsSync(file) ? [`  log in        user admin, password in ${file}`] : [];
 }

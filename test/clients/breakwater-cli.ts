@@ -27,6 +27,8 @@ export interface Explanation {
   readonly reference: string;
   readonly digest?: string;
   readonly blobs: readonly ExplainedBlob[];
+  /** The last pull of it that failed, when it is not cached. */
+  readonly lastFailure?: { readonly attempts: readonly { readonly source: string; readonly verdict: string }[] };
 }
 
 /** Runs a command with the server's URL and its administrator's password file. */

@@ -119,7 +119,7 @@ export async function startKillableSource(dataDir: string): Promise<KillableSour
     const listening = server;
     if (listening?.listening === true) await new Promise<void>((resolve) => listening.close(() => resolve()));
     await killed;
-    if (killed === undefined) await registry?.stop();
+    await registry?.stop();
   };
 
   await revive();

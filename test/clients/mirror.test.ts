@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { imageTools, type TestImages, testImages } from '../images/test-images.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { count, requireRoot, requireTools } from '../support/requirements.ts';
-import { type Explanation, explain } from './breakwater-cli.ts';
+import { breakwater, type Explanation, explain } from './breakwater-cli.ts';
 import { type DockerHub, startDockerHub } from './docker-hub.ts';
 import { expectedIdentity } from './expected-identity.ts';
 import type { Delivery } from './killable-source.ts';
@@ -136,6 +136,11 @@ describe.skipIf(!ready)('a mirror whose sources die', () => {
     for (const source of [hub.first, hub.second]) expect(message).toContain(new URL(source.url).host);
     const uncached = await createPodmanPull('docker.io/library/debian:v1');
     expect(uncached.code).not.toBe(0);
+
+    const failure = (await explain(server, 'docker.io/library/debian:never-seen')).lastFailure;
+    expect(failure?.attempts.map((attempt) => attempt.source)).toEqual([hub.first.url, hub.second.url]);
+    const listed = await breakwater(server, 'sources', '--json');
+    for (const source of [hub.first, hub.second]) expect(listed.stdout).toContain(`"${source.url}"`);
   }, 60_000);
 
   test('after a restart with no upstream reachable the cached image is pulled', async () => {

@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { imageTools, type TestImages, testImages } from '../images/test-images.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { requireRoot, requireTools } from '../support/requirements.ts';
+import { explain } from './breakwater-cli.ts';
 import { type DockerHub, startDockerHub } from './docker-hub.ts';
 import { expectedIdentity } from './expected-identity.ts';
+import { graphOf, taggedManifest } from './layout-content.ts';
 import { mirrorConfig } from './mirror-config.ts';
 import { createPodman, dockerHubMirrorConfig, type Podman } from './podman.ts';
 import { createRawClient, getManifest } from './raw-client.ts';
@@ -64,6 +66,16 @@ describe.skipIf(!ready)('podman', () => {
     },
     120_000,
   );
+
+  test('leaves a trail: explain lists the pulled platform of an index with its layers, and no layer of the others', async () => {
+    const top = taggedManifest(images.layout('multiarch'), 'latest');
+    const [amd64] = graphOf(images.layout('multiarch'), top).filter((node) => node.json.layers !== undefined);
+    const explanation = await explain(server, 'docker.io/library/multiarch:latest');
+    expect(explanation.digest).toBe(top.digest);
+    const here = explanation.blobs.filter((blob) => blob.cached).map((blob) => blob.digest);
+    const expected = [amd64?.descriptor.digest, amd64?.json.config?.digest, ...(amd64?.json.layers ?? []).map((layer) => layer.digest)];
+    expect(here.sort()).toEqual(expected.map((digest) => digest ?? '').sort());
+  });
 
   test('pulls a short name through the plain root as the mirror location', async () => {
     const plain = createPodman(images, dockerHubMirrorConfig(registry()));

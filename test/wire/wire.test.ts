@@ -3,11 +3,11 @@
 // In the long run (BREAKWATER_FULL=1) every fault meets the whole suite, in the quick run the cases of its own area.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { createProject } from '../clients/breakwater-cli.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { type RunningDockerRegistry, startDockerRegistry } from '../support/docker-registry.ts';
 import { fullRun, requireTools } from '../support/requirements.ts';
 import { allCases } from './all-cases.ts';
-import { basicAuthorization } from './client.ts';
 import { faults } from './faults.ts';
 import { type Fault, startMutatingProxy } from './mutating-proxy.ts';
 import { freshPrefix, runSuite, type SuiteResult } from './suite.ts';
@@ -22,16 +22,9 @@ const suiteTimeoutMs = 120_000;
  * upload sessions, which then nobody can cancel; the limit of open ones is raised for them.
  */
 async function startWithProjects(): Promise<RunningBreakwater> {
-  const breakwater = await startBreakwater({ config: 'presets: false\nlimits: { uploads_per_principal: 5000 }\n' });
-  const response = await fetch(`${breakwater.url}/api/v2.0/projects`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json', authorization: basicAuthorization('admin', breakwater.adminPassword) },
-    body: JSON.stringify({ name: privateProject, kind: 'local', public: false }),
-    signal: AbortSignal.timeout(10_000),
-  });
-  if (response.status !== 201)
-    throw new Error(`creating the project ${privateProject} is answered ${response.status}: ${await response.text()}`);
-  return breakwater;
+  const server = await startBreakwater({ config: 'presets: false\nlimits: { uploads_per_principal: 5000 }\n' });
+  await createProject(server, privateProject, '--kind', 'local');
+  return server;
 }
 
 function runAgainst(

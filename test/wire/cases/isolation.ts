@@ -1,5 +1,5 @@
 // A digest is readable only through a repository that holds it, whoever asks; and what is private looks the same whether it exists or not.
-// Implements distribution-spec v1.1 "Pulling blobs" ("in the repository") and the access model of design section 8.
+// Implements distribution-spec v1.1 "Pulling blobs" ("in the repository").
 
 import { blobPath, manifestPath, pushBlob, pushImage, putManifestRequest, uploadsPath } from '../actions.ts';
 import type { WireResponse } from '../client.ts';

@@ -1,0 +1,309 @@
+// The admin API without a socket: nothing runs before the policy table allowed it, and every failure has its code.
+
+import { describe, expect, test } from 'bun:test';
+import { anonymous, type Principal } from '../auth/principal.ts';
+import type { Project } from '../db/projects.ts';
+import { createFakeClock } from '../lib/clock.ts';
+import { createLog } from '../lib/log.ts';
+import { OciError, type OciErrorCode } from '../oci/errors.ts';
+import type { ProjectWish } from '../registry/projects.ts';
+import { createSourcePool } from '../registry/source-pool.ts';
+import { createSourceHealth } from '../upstream/health.ts';
+import { createApi } from './api.ts';
+import type { ApiParts, RouteGroup } from './environment.ts';
+import { apiPrefix, type PolicyTable, policy } from './policy.ts';
+
+const admin: Principal = { kind: 'user', id: 1, name: 'admin', isAdmin: true };
+const somebody: Principal = { kind: 'user', id: 2, name: 'somebody', isAdmin: false };
+const statuses: Partial<Record<OciErrorCode, number>> = { UNAUTHORIZED: 401, DENIED: 403, NOT_FOUND: 404, NAME_UNKNOWN: 404, METHOD_NOT_ALLOWED: 405, CONFLICT: 409 };
+
+function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: string[]; wishes: ProjectWish[] } {
+  const calls: string[] = [];
+  const wishes: ProjectWish[] = [];
+  const clock = createFakeClock();
+  const parts: ApiParts = {
+    projects: {
+      list: async () => {
+        calls.push('list');
+        return Array.from({ length: 23 }, (_, index) => project(index + 1));
+      },
+      create: async (wish) => {
+        calls.push('create');
+        wishes.push(wish);
+        if (wish.name === 'taken') throw new OciError('CONFLICT', 'a project named taken exists already');
+        return { project: { ...project(99), name: wish.name, kind: wish.kind, isPublic: wish.isPublic }, warnings: [] };
+      },
+      delete: async (name) => {
+        calls.push(`delete ${name}`);
+      },
+    },
+    explain: {
+      explain: async () => {
+        calls.push('explain');
+        throw new OciError('NAME_UNKNOWN', 'means nothing here');
+      },
+    },
+    pool: createSourcePool({ sources: new Map(), health: createSourceHealth({ clock }), clock }),
+    version: '9.9.9',
+    log: createLog({ write: () => undefined }),
+    checkDatabase: async () => undefined,
+    errors: {
+      statusOf: (code) => statuses[code] ?? 400,
+      errorResponse: (error, options) =>
+        new Response(options.head ? null : JSON.stringify({ errors: [{ code: error.code, message: error.message }] }), {
+          status: statuses[error.code] ?? 400,
+          headers: { ...options.headers },
+        }),
+    },
+    ...more,
+  };
+  return { parts, calls, wishes };
+}
+
+function project(id: number): Project {
+  return { id, name: id === 23 ? '7' : `p${id}`, kind: 'local', isPublic: id % 2 === 0, registry: undefined, allowsSparse: false, createdAtMs: 0 };
+}
+
+function request(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Request {
+  return new Request(`http://server${apiPrefix}${path}`, {
+    method,
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+}
+
+async function codeOf(response: Response): Promise<unknown> {
+  return JSON.parse(await response.text()).errors[0].code;
+}
+
+/** A request for each line of the table; GET lines as HEAD too. */
+const everyRoute = Object.entries(policy).flatMap(([key, required]) => {
+  const [method = '', path = ''] = key.replace('{name}', 'p1').split(' ');
+  const short = path.slice(apiPrefix.length);
+  return (method === 'GET' ? ['GET', 'HEAD'] : [method]).map((one) => ({ method: one, path: short, required }));
+});
+
+describe('the policy table', () => {
+  test('a route without a line keeps the server from starting', () => {
+    const planted: RouteGroup = (router) => {
+      router.get(`${apiPrefix}/planted`, (c) => c.text('open'));
+    };
+    const { parts } = partsWith();
+    expect(() => createApi(parts, { groups: [planted] })).toThrow(`GET ${apiPrefix}/planted`);
+  });
+
+  test('a line that is taken out keeps the server from starting', () => {
+    for (const key of Object.keys(policy)) {
+      const { [key]: _, ...rest } = policy;
+      expect(() => createApi(partsWith().parts, { table: rest })).toThrow(key);
+    }
+  });
+
+  test('a planted middleware that answers by itself keeps the server from starting', () => {
+    const planted: RouteGroup = (router) => {
+      router.use(`${apiPrefix}/projects`, async (c) => c.text('open'));
+    };
+    expect(() => createApi(partsWith().parts, { groups: [planted] })).toThrow(`ALL ${apiPrefix}/projects`);
+  });
+
+  test('no line is applied to a route of another right: a planted route is asked for the right of its own line', async () => {
+    const ran: string[] = [];
+    const planted: RouteGroup = (router) => {
+      router.get(`${apiPrefix}/planted/:x`, (c) => {
+        ran.push(c.req.param('x'));
+        return c.text('done');
+      });
+    };
+    const table: PolicyTable = { [`GET ${apiPrefix}/planted/{x}`]: 'project:delete', [`GET ${apiPrefix}/openapi.json`]: 'public' };
+    const api = createApi(partsWith().parts, { table, groups: [planted] });
+    expect((await api.handle(request('GET', '/planted/1'), somebody)).status).toBe(403);
+    expect((await api.handle(request('GET', '/planted/2'), admin)).status).toBe(200);
+    expect(ran).toEqual(['2']);
+  });
+});
+
+describe('rights', () => {
+  test('without a login every route that is not public is 401 with a challenge, and nothing runs', async () => {
+    const { parts, calls } = partsWith();
+    const api = createApi(parts);
+    for (const { method, path, required } of everyRoute) {
+      const response = await api.handle(request(method, path), anonymous);
+      if (required === 'public') {
+        expect(response.status).toBe(200);
+        continue;
+      }
+      expect(response.status).toBe(401);
+      expect(response.headers.get('www-authenticate')).toBe('Basic realm="breakwater"');
+      if (method !== 'HEAD') expect(await codeOf(response)).toBe('UNAUTHORIZED');
+    }
+    expect(calls).toEqual([]);
+  });
+
+  test('a user without the right is 403, and nothing runs', async () => {
+    const { parts, calls } = partsWith();
+    const api = createApi(parts);
+    for (const { method, path, required } of everyRoute) {
+      if (required === 'public') continue;
+      const response = await api.handle(request(method, path), somebody);
+      expect(response.status).toBe(403);
+      expect(response.headers.get('www-authenticate')).toBeNull();
+    }
+    expect(calls).toEqual([]);
+  });
+
+  test('a body is not read before the right to send it is known', async () => {
+    const api = createApi(partsWith().parts);
+    const sent = request('POST', '/projects', { name: 'x' });
+    expect((await api.handle(sent, anonymous)).status).toBe(401);
+    expect(sent.bodyUsed).toBe(false);
+  });
+
+  test('the version is told after a login only', async () => {
+    const api = createApi(partsWith().parts);
+    expect(await (await api.handle(request('GET', '/systeminfo'), anonymous)).json()).toEqual({ auth_mode: 'db_auth', self_registration: false });
+    expect(await (await api.handle(request('GET', '/systeminfo'), somebody)).json()).toMatchObject({ breakwater_version: '9.9.9' });
+  });
+});
+
+describe('requests', () => {
+  test('an unknown path is NOT_FOUND, a known one with another method says which it allows', async () => {
+    const api = createApi(partsWith().parts);
+    expect(await codeOf(await api.handle(request('GET', '/nothing'), admin))).toBe('NOT_FOUND');
+    expect(await codeOf(await api.handle(new Request('http://server/api/v1/projects'), admin))).toBe('NOT_FOUND');
+    const wrong = await api.handle(request('PUT', '/projects', {}), admin);
+    expect(await codeOf(wrong)).toBe('METHOD_NOT_ALLOWED');
+    expect(wrong.headers.get('allow')).toBe('GET, HEAD, POST');
+  });
+
+  test("a project is created from Harbor's words and from ours, private unless it says otherwise", async () => {
+    const { parts, wishes } = partsWith();
+    const api = createApi(parts);
+    for (const body of [
+      { name: 'a' },
+      { name: 'a', public: true, kind: 'overlay', registry: 'docker.io', allows_sparse: true },
+      { project_name: 'a', metadata: { public: 'true' } },
+      { project_name: 'a', metadata: {} },
+    ]) {
+      expect((await api.handle(request('POST', '/projects', body), admin)).status).toBe(201);
+    }
+    expect(wishes).toEqual([
+      { name: 'a', kind: 'local', isPublic: false, allowsSparse: false },
+      { name: 'a', kind: 'overlay', isPublic: true, allowsSparse: true, registry: 'docker.io' },
+      { name: 'a', kind: 'local', isPublic: true, allowsSparse: false },
+      { name: 'a', kind: 'local', isPublic: false, allowsSparse: false },
+    ]);
+  });
+
+  test('a body with unknown, doubled, missing or wrong members is refused and says why', async () => {
+    const { parts, calls } = partsWith();
+    const api = createApi(parts);
+    const refused: readonly (readonly [body: unknown, word: string])[] = [
+      [{ name: 'a', storage_limit: 5 }, 'storage_limit'],
+      [{ name: 'a', metadata: { public: 'true', auto_scan: 'true' } }, 'auto_scan'],
+      [{ name: 'a', project_name: 'a' }, 'exactly one'],
+      [{ name: 'a', public: true, metadata: { public: 'true' } }, 'twice'],
+      [{}, 'exactly one'],
+      [{ name: '' }, 'name'],
+      [{ name: 7 }, 'name'],
+      [{ name: 'a', kind: 'remote' }, 'kind'],
+      [{ name: 'a', public: 'yes' }, 'public'],
+      [[{ name: 'a' }], 'body'],
+      ['a', 'body'],
+      [null, 'body'],
+    ];
+    for (const [body, word] of refused) {
+      const response = await api.handle(request('POST', '/projects', body), admin);
+      expect(response.status).toBe(400);
+      const text = await response.text();
+      expect(text).toContain('BAD_REQUEST');
+      expect(text).toContain(word);
+    }
+    expect(calls).toEqual([]);
+  });
+
+  test('pages follow each other without gap or overlap, and the total is told', async () => {
+    const api = createApi(partsWith().parts);
+    const seen: string[] = [];
+    let path: string | undefined = '/projects?page_size=10';
+    while (path !== undefined) {
+      const response: Response = await api.handle(request('GET', path), admin);
+      expect(response.headers.get('x-total-count')).toBe('23');
+      for (const one of JSON.parse(await response.text())) seen.push(one.name);
+      path = /<\/api\/v2\.0([^>]+)>; rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
+    }
+    expect(seen).toEqual(Array.from({ length: 23 }, (_, index) => project(index + 1).name));
+  });
+
+  test('a page out of bounds is refused, one behind the end is empty', async () => {
+    const api = createApi(partsWith().parts);
+    for (const query of ['page=0', 'page=x', 'page_size=0', 'page_size=101', 'page=1&page=2', 'public=maybe', 'page=1.5', 'page=-1']) {
+      expect((await api.handle(request('GET', `/projects?${query}`), admin)).status).toBe(400);
+    }
+    expect(await (await api.handle(request('GET', '/projects?page=9'), admin)).json()).toEqual([]);
+  });
+
+  test('a list is filtered by part of the name and by visibility', async () => {
+    const api = createApi(partsWith().parts);
+    const names = async (query: string): Promise<string[]> => {
+      const listed = await (await api.handle(request('GET', `/projects?page_size=100&${query}`), admin)).text();
+      return JSON.parse(listed).map((one: { name: string }) => one.name);
+    };
+    expect(await names('name=p2')).toEqual(['p2', 'p20', 'p21', 'p22']);
+    expect(await names('name=p2&public=true')).toEqual(['p2', 'p20', 'p22']);
+  });
+
+  test('digits are an id unless they are said to be a name', async () => {
+    const { parts, calls } = partsWith();
+    const api = createApi(parts);
+    const read = async (path: string, headers = {}) => (await api.handle(request('GET', path, undefined, headers), admin)).json();
+    expect(await read('/projects/7')).toMatchObject({ name: 'p7', project_id: 7 });
+    expect(await read('/projects/7', { 'x-is-resource-name': 'true' })).toMatchObject({ name: '7', project_id: 23 });
+    expect(await read('/projects/p7', { 'x-is-resource-name': 'false' })).toMatchObject({ name: 'p7' });
+    await api.handle(request('DELETE', '/projects/7', undefined, { 'x-is-resource-name': 'true' }), admin);
+    expect(calls.at(-1)).toBe('delete 7');
+  });
+
+  test('HEAD says whether a project exists', async () => {
+    const api = createApi(partsWith().parts);
+    const status = async (path: string) => (await api.handle(request('HEAD', path), admin)).status;
+    expect(await status('/projects?project_name=p3')).toBe(200);
+    expect(await status('/projects?project_name=p')).toBe(404);
+    expect(await status('/projects/p3')).toBe(200);
+    expect(await status('/projects/none')).toBe(404);
+  });
+
+  test('a failure nobody foresaw is thrown on, for the server to log and hide', async () => {
+    const failing = partsWith({ explain: { explain: () => Promise.reject(new TypeError('a secret detail')) } });
+    await expect(createApi(failing.parts).handle(request('GET', '/explain?image=a'), admin)).rejects.toThrow('a secret detail');
+  });
+
+  test('health tells of a database that cannot be read, without the reason', async () => {
+    const failing = partsWith({ checkDatabase: () => Promise.reject(new Error('disk I/O error')) });
+    const text = await (await createApi(failing.parts).handle(request('GET', '/health'), anonymous)).text();
+    expect(JSON.parse(text)).toEqual({ status: 'unhealthy', components: [{ name: 'database', status: 'unhealthy' }] });
+  });
+
+  test('no answer may be kept by a cache', async () => {
+    const api = createApi(partsWith().parts);
+    for (const { method, path } of everyRoute) {
+      for (const principal of [anonymous, admin]) {
+        expect((await api.handle(request(method, path, method === 'POST' ? { name: 'a' } : undefined), principal)).headers.get('cache-control')).toBe('no-store');
+      }
+    }
+  });
+});
+
+describe('the OpenAPI document', () => {
+  test('has every route of the table with its right and its errors by status', async () => {
+    const api = createApi(partsWith().parts);
+    const document = JSON.parse(await (await api.handle(request('GET', '/openapi.json'), anonymous)).text());
+    const described = Object.entries<Record<string, Record<string, unknown>>>(document.paths).flatMap(([path, item]) =>
+      Object.entries(item).map(([method, operation]) => [`${method.toUpperCase()} ${path}`, operation['x-required-action']] as const),
+    );
+    expect(Object.fromEntries(described)).toEqual({ ...policy });
+    expect(document.paths[`${apiPrefix}/projects`].post.responses['409'].description).toBe('CONFLICT');
+    expect(document.paths[`${apiPrefix}/projects`].post.security).toEqual([{ basic: [] }]);
+    expect(document.paths[`${apiPrefix}/ping`].get.security).toEqual([]);
+    expect(document.components.schemas.Errors).toBeDefined();
+  });
+});

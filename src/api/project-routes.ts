@@ -1,0 +1,144 @@
+// Projects over HTTP, shaped as Harbor's v2.0 so that its clients can read them, with what a project of ours has besides.
+
+import { createRoute, z } from '@hono/zod-openapi';
+import type { Project } from '../db/projects.ts';
+import { OciError } from '../oci/errors.ts';
+import type { Projects } from '../registry/projects.ts';
+import { errorCodesKey, type RouteGroup } from './environment.ts';
+import { apiPrefix } from './policy.ts';
+import { createdProjectSchema, newProjectSchema, type ProjectBody, projectSchema } from './schemas.ts';
+
+const pageSizeDefault = 10;
+const pageSizeMax = 100;
+
+const pageNumber = z.coerce.number().int().min(1).max(1_000_000);
+const listQuery = z.object({
+  page: pageNumber.default(1),
+  page_size: z.coerce.number().int().min(1).max(pageSizeMax).default(pageSizeDefault),
+  name: z.string().max(255).optional().meta({ description: 'part of the name' }),
+  public: z.enum(['true', 'false']).optional(),
+  project_name: z.string().max(255).optional().meta({ description: 'with HEAD: whether a project of this name exists' }),
+});
+const byName = {
+  params: z.object({ name: z.string().max(255).meta({ description: 'the name, or the project_id' }) }),
+  headers: z.object({
+    'x-is-resource-name': z.enum(['true', 'false']).default('false').meta({ description: 'true: a name of digits alone is a name, not an id' }),
+  }),
+};
+
+const list = createRoute({
+  method: 'get',
+  path: `${apiPrefix}/projects`,
+  summary: 'List projects by name',
+  description: '`X-Total-Count` has the number of all, `Link` the next page.',
+  request: { query: listQuery },
+  responses: { 200: { description: 'one page', content: { 'application/json': { schema: z.array(projectSchema).readonly() } } } },
+  [errorCodesKey]: ['NAME_UNKNOWN'],
+});
+const create = createRoute({
+  method: 'post',
+  path: `${apiPrefix}/projects`,
+  summary: 'Create a project',
+  request: { body: { required: true, content: { 'application/json': { schema: newProjectSchema } } } },
+  responses: {
+    201: { description: 'created; `Location` names it by its id', content: { 'application/json': { schema: createdProjectSchema } } },
+  },
+  [errorCodesKey]: ['NAME_INVALID', 'CONFLICT', 'BODY_TOO_LARGE', 'BODY_TOO_SLOW'],
+});
+const read = createRoute({
+  method: 'get',
+  path: `${apiPrefix}/projects/{name}`,
+  summary: 'Read a project',
+  request: byName,
+  responses: { 200: { description: 'the project', content: { 'application/json': { schema: projectSchema } } } },
+  [errorCodesKey]: ['NAME_UNKNOWN'],
+});
+const remove = createRoute({
+  method: 'delete',
+  path: `${apiPrefix}/projects/{name}`,
+  summary: 'Delete an empty project',
+  request: byName,
+  responses: { 200: { description: 'deleted' } },
+  [errorCodesKey]: ['NAME_UNKNOWN', 'CONFLICT'],
+});
+
+export const projectRoutes: RouteGroup = (router, { projects, log }) => {
+  router.openapi(list, async (c) => {
+    const { page, page_size: pageSize, name, public: isPublic, project_name: exact } = c.req.valid('query');
+    const all = await projects.list();
+    if (c.req.raw.method === 'HEAD' && exact !== undefined && !all.some((project) => project.name === exact)) throw unknownProject(exact);
+    const wanted = all.filter(
+      (project) => (name === undefined || project.name.includes(name)) && (isPublic === undefined || project.isPublic === (isPublic === 'true')),
+    );
+    c.header('x-total-count', String(wanted.length));
+    const links = pageLinks(c.req.url, { page, pageSize, count: wanted.length });
+    if (links !== '') c.header('link', links);
+    return c.json(wanted.slice((page - 1) * pageSize, page * pageSize).map(present), 200);
+  });
+
+  router.openapi(create, async (c) => {
+    const wish = c.req.valid('json');
+    const { project, warnings } = await projects.create({
+      name: wish.name ?? wish.project_name ?? '',
+      kind: wish.kind,
+      isPublic: wish.public ?? wish.metadata?.public === 'true',
+      allowsSparse: wish.allows_sparse,
+      ...(wish.registry === undefined ? {} : { registry: wish.registry }),
+    });
+    log.info('project.created', { project: project.name, kind: project.kind, isPublic: project.isPublic, by: nameOf(c.env.principal) });
+    c.header('location', `${apiPrefix}/projects/${project.id}`);
+    return c.json({ ...present(project), warnings }, 201);
+  });
+
+  router.openapi(read, async (c) => {
+    const project = await find(projects, c.req.valid('param').name, c.req.valid('header')['x-is-resource-name']);
+    return c.json(present(project), 200);
+  });
+
+  router.openapi(remove, async (c) => {
+    const project = await find(projects, c.req.valid('param').name, c.req.valid('header')['x-is-resource-name']);
+    await projects.delete(project.name);
+    log.info('project.deleted', { project: project.name, by: nameOf(c.env.principal) });
+    return c.body(null, 200);
+  });
+};
+
+/** Digits are an id, as in Harbor, unless the client says that they are a name. */
+async function find(projects: Projects, nameOrId: string, isName: 'true' | 'false'): Promise<Project> {
+  const isId = isName === 'false' && /^\d{1,15}$/.test(nameOrId);
+  const found = (await projects.list()).find((project) => (isId ? project.id === Number(nameOrId) : project.name === nameOrId));
+  if (found === undefined) throw unknownProject(nameOrId);
+  return found;
+}
+
+function unknownProject(name: string): OciError {
+  return new OciError('NAME_UNKNOWN', `there is no project named ${name}`);
+}
+
+function present(project: Project): ProjectBody {
+  return {
+    project_id: project.id,
+    name: project.name,
+    metadata: { public: project.isPublic ? 'true' : 'false' },
+    creation_time: new Date(project.createdAtMs).toISOString(),
+    kind: project.kind,
+    ...(project.registry === undefined ? {} : { registry: project.registry }),
+    allows_sparse: project.allowsSparse,
+  };
+}
+
+/** `Link` with rel prev and next (RFC 8288), relative to the host; empty when there is one page. */
+function pageLinks(url: string, { page, pageSize, count }: { page: number; pageSize: number; count: number }): string {
+  const link = (to: number, rel: string): string => {
+    const target = new URL(url);
+    target.searchParams.set('page', String(to));
+    target.searchParams.set('page_size', String(pageSize));
+    return `<${target.pathname}${target.search}>; rel="${rel}"`;
+  };
+  const links = [...(page > 1 ? [link(page - 1, 'prev')] : []), ...(page * pageSize < count ? [link(page + 1, 'next')] : [])];
+  return links.join(', ');
+}
+
+function nameOf(principal: { readonly kind: string; readonly name?: string }): string {
+  return principal.name ?? principal.kind;
+}

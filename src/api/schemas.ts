@@ -1,0 +1,155 @@
+// What goes over the admin API, as zod schemas: requests are checked with them, the OpenAPI document is made of them, and the command line
+// reads the answers with them. Resources that Harbor has carry Harbor's names (snake_case), our own the names they have in the code.
+// It must never import the server: the command line loads this file.
+
+import { z } from 'zod';
+
+const time = z.string().meta({ description: 'RFC 3339, UTC', example: '2026-11-24T08:00:00.000Z' });
+const digest = z.string().meta({ example: 'sha256:b5b2b2c507a0944348e0303114d8d93aaaa081732b86451d9bce1f432a537bc7' });
+const projectKind = z.enum(['local', 'mirror', 'overlay']);
+
+export const errorSchema = z
+  .object({ errors: z.array(z.object({ code: z.string(), message: z.string(), detail: z.unknown().optional() })).readonly() })
+  .meta({ id: 'Errors', example: { errors: [{ code: 'CONFLICT', message: 'a project named team-a exists already' }] } });
+
+export const projectSchema = z
+  .object({
+    project_id: z.number().int(),
+    name: z.string(),
+    metadata: z.object({ public: z.enum(['true', 'false']) }),
+    creation_time: time,
+    kind: projectKind.meta({ description: 'local: push and pull; mirror: read-only, from a registry; overlay: what is pushed wins, the rest comes from a registry' }),
+    registry: z.string().optional().meta({ description: 'of a mirror or overlay', example: 'docker.io' }),
+    allows_sparse: z.boolean().meta({ description: 'an index may be pushed although manifests it lists are absent' }),
+  })
+  .meta({ id: 'Project' });
+export type ProjectBody = z.infer<typeof projectSchema>;
+
+export const createdProjectSchema = projectSchema
+  .extend({ warnings: z.array(z.string()).readonly().meta({ description: 'what the administrator should know of the new name' }) })
+  .meta({ id: 'CreatedProject' });
+
+const visibility = 'private unless it says otherwise';
+/** As Harbor's clients send it (`project_name`, `metadata.public`) and in our own words (`name`, `public`). */
+export const newProjectSchema = z
+  .strictObject({
+    name: z.string().min(1).max(255).optional().meta({ example: 'team-a' }),
+    project_name: z.string().min(1).max(255).optional().meta({ description: "Harbor's name for `name`" }),
+    kind: projectKind.default('local'),
+    public: z.boolean().optional().meta({ description: visibility }),
+    metadata: z
+      .strictObject({ public: z.enum(['true', 'false']).optional() })
+      .optional()
+      .meta({ description: "Harbor's form of `public`" }),
+    registry: z.string().min(1).max(255).optional().meta({ description: 'needed by a mirror and an overlay', example: 'docker.io' }),
+    allows_sparse: z.boolean().default(false),
+  })
+  .superRefine((value, context) => {
+    if ((value.name === undefined) === (value.project_name === undefined)) {
+      context.addIssue({ code: 'custom', path: ['name'], message: 'exactly one of name and project_name is needed' });
+    }
+    if (value.public !== undefined && value.metadata?.public !== undefined) {
+      context.addIssue({ code: 'custom', path: ['public'], message: 'is given twice, as public and as metadata.public' });
+    }
+  })
+  .meta({ id: 'NewProject' });
+
+export const sourceSchema = z
+  .object({
+    url: z.string(),
+    trust: z.enum(['authority', 'digest-only']),
+    priority: z.number().meta({ description: 'lower is asked first' }),
+    hasCredentials: z.boolean(),
+    viaProxy: z.boolean(),
+    state: z.enum(['up', 'failing', 'open', 'half-open', 'limited', 'quarantined']).meta({
+      description:
+        'failing: errors lately; open: not asked until blockedForMs is over; half-open: asked again by one request; limited: it asked us to wait; quarantined: it delivered wrong content',
+    }),
+    lastVerdict: z.string().optional(),
+    lastAt: time.optional(),
+    succeeded: z.number(),
+    failed: z.number(),
+    verdicts: z.record(z.string(), z.number()).meta({ description: 'failures by kind, since the server started' }),
+    averageMs: z.number().optional().meta({ description: 'of successes, to the first byte; recent ones count more' }),
+    bytes: z.number(),
+    failuresInARow: z.number(),
+    blockedForMs: z.number(),
+    clean: z.boolean().meta({ description: 'its last deliveries were all verified, so its bytes are passed on while they arrive' }),
+    evidence: z.string().optional().meta({ description: 'why it is or was quarantined' }),
+  })
+  .meta({ id: 'Source' });
+
+export const registrySourcesSchema = z
+  .object({ registry: z.string(), sources: z.array(sourceSchema).readonly().meta({ description: 'in the order in which they would be asked now' }) })
+  .meta({ id: 'RegistrySources' });
+export type RegistrySources = z.infer<typeof registrySourcesSchema>;
+
+const attemptSchema = z
+  .object({
+    source: z.string(),
+    verdict: z.string(),
+    status: z.number().optional(),
+    detail: z.string().optional(),
+    ms: z.number(),
+    bytes: z.number(),
+  })
+  .meta({ id: 'Attempt', description: 'one request to a source, and what came of it' });
+const segmentSchema = z
+  .object({ source: z.string(), from: z.number(), to: z.number().meta({ description: 'exclusive' }) })
+  .meta({ id: 'Segment', description: 'the bytes of a blob that one source delivered' });
+const trailSchema = z
+  .object({
+    atMs: z.number(),
+    attempts: z.array(attemptSchema).readonly(),
+    segments: z.array(segmentSchema).readonly().optional(),
+    reason: z.string().optional(),
+  })
+  .meta({ id: 'Trail' });
+export type TrailBody = z.infer<typeof trailSchema>;
+
+const explainedBlobSchema = z
+  .object({
+    digest,
+    kind: z.enum(['config', 'layer', 'manifest']),
+    sizeBytes: z.number(),
+    cached: z.boolean(),
+    segments: z.array(segmentSchema).readonly(),
+    attempts: z.array(attemptSchema).readonly(),
+    reason: z.string().optional().meta({ description: 'where it was linked from instead of fetched' }),
+  })
+  .meta({ id: 'ExplainedBlob' });
+
+export const explanationSchema = z
+  .object({
+    image: z.string(),
+    project: z.string(),
+    kind: projectKind,
+    registry: z.string().optional(),
+    repository: z.string(),
+    reference: z.string(),
+    digest: digest.optional(),
+    cached: z.boolean(),
+    tag: z
+      .object({ trust: z.string(), verifiedAt: time.optional(), checkedAt: time.optional(), trail: trailSchema.optional() })
+      .optional()
+      .meta({ description: 'why the tag means this digest' }),
+    blobs: z.array(explainedBlobSchema).readonly(),
+    lastFailure: trailSchema.optional().meta({ description: 'of the last pull that failed, since the server started' }),
+  })
+  .meta({ id: 'Explanation' });
+export type ExplanationBody = z.infer<typeof explanationSchema>;
+
+export const healthSchema = z
+  .object({
+    status: z.enum(['healthy', 'unhealthy']),
+    components: z.array(z.object({ name: z.string(), status: z.enum(['healthy', 'unhealthy']) })).readonly(),
+  })
+  .meta({ id: 'Health' });
+
+export const systemInfoSchema = z
+  .object({
+    auth_mode: z.literal('db_auth'),
+    self_registration: z.literal(false),
+    breakwater_version: z.string().optional().meta({ description: 'only after a login' }),
+  })
+  .meta({ id: 'SystemInfo' });

@@ -1,0 +1,185 @@
+// The command line: its commands, options and help texts, and what becomes of failures. Every command's module is loaded when the command
+// runs, so that `explain` does not load the server. Exit codes: 0 it worked, 1 it did not, 2 the command line is not understood.
+
+import { Command, CommanderError, Option } from 'commander';
+import pkg from '../../package.json' with { type: 'json' };
+import { ConfigError } from '../config/error.ts';
+import type { ConfigOptions } from './config.ts';
+import { CommandFailure } from './failure.ts';
+import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
+import type { Terminal } from './terminal.ts';
+
+/** Runs one command line (without the program's name) and gives the exit code. `serve` returns when the server has ended. */
+export async function runCommandLine(words: readonly string[], terminal: Terminal): Promise<number> {
+  const texts = { out: '', err: '' };
+  const program = createProgram(terminal, texts);
+  try {
+    await program.parseAsync([...words], { from: 'user' });
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (texts.out !== '') await terminal.write(texts.out);
+      if (texts.err !== '') await terminal.warn(texts.err);
+      return error.exitCode === 0 ? 0 : 2;
+    }
+    await terminal.warn(describeFailure(error));
+    return error instanceof CommandFailure ? error.exitCode : 1;
+  }
+}
+
+/** A ConfigError stays as it is: `FILE:LINE: KEY: what is wrong`, one problem a line. */
+function describeFailure(error: unknown): string {
+  if (error instanceof ConfigError) return `${error.message}\n`;
+  const message = error instanceof Error ? error.message : String(error);
+  const hint = error instanceof CommandFailure ? error.hint : undefined;
+  return `error: ${message}\n${hint === undefined ? '' : `hint: ${hint}\n`}`;
+}
+
+function createProgram(terminal: Terminal, texts: { out: string; err: string }): Command {
+  const program = new Command('breakwater');
+  program
+    .description('A self-hosted container registry, and a mirror that outlives its sources.')
+    .exitOverride()
+    .showHelpAfterError('(--help says more)')
+    .helpCommand(false)
+    .version(pkg.version, '-V, --version', 'tell the version')
+    .configureOutput({
+      writeOut: (text) => {
+        texts.out += text;
+      },
+      writeErr: (text) => {
+        texts.err += text;
+      },
+    })
+    .addHelpText(
+      'after',
+      examples(['breakwater serve', 'breakwater project create team-a', 'breakwater explain debian:12'], 'breakwater COMMAND --help tells the options of a command.'),
+    );
+  addServe(program, terminal);
+  addConfig(program, terminal);
+  addProject(program, terminal);
+  addMirror(program, terminal);
+  program
+    .command('version')
+    .description('tell which version is installed here')
+    .addOption(json())
+    .action(async (options: { json?: boolean }) => (await import('./version.ts')).showVersion(options, terminal));
+  return program;
+}
+
+function addServe(program: Command, terminal: Terminal): void {
+  program
+    .command('serve')
+    .description('run the server until SIGTERM or SIGINT')
+    .option('--config <file>', 'config file, YAML (BREAKWATER_CONFIG)')
+    .option('--data <dir>', 'folder of everything the server keeps (BREAKWATER_DATA; default ./data)')
+    .option('--listen <host:port>', 'where to listen; port 0 takes a free one (BREAKWATER_LISTEN; default 0.0.0.0:5000)')
+    .addHelpText(
+      'after',
+      examples(
+        ['breakwater serve', 'breakwater serve --config /etc/breakwater.yaml', 'breakwater serve --data /srv/breakwater --listen 127.0.0.1:5000'],
+        [
+          "The first start makes the user admin. Its password is printed once and kept in the data folder's admin.password, unless",
+          'BREAKWATER_ADMIN_PASSWORD gives one. Standard output tells the address, standard error carries the log, one JSON object per line.',
+        ].join('\n'),
+      ),
+    )
+    .action(async (options: Omit<ConfigOptions, 'json'>) => {
+      const { loadConfig } = await import('../config/load.ts');
+      const { env } = terminal;
+      const config = loadConfig({ file: options.config, env, overrides: { data: options.data, listen: options.listen } });
+      const { serve } = await import('./serve.ts');
+      await serve(config, env);
+    });
+}
+
+function addConfig(program: Command, terminal: Terminal): void {
+  const group = program.command('config').description('check or print the configuration; starts nothing').helpCommand(false);
+  const add = (name: string, description: string): Command =>
+    group
+      .command(name)
+      .description(description)
+      .option('--config <file>', 'config file, YAML (BREAKWATER_CONFIG)')
+      .option('--data <dir>', 'as for serve (BREAKWATER_DATA)')
+      .option('--listen <host:port>', 'as for serve (BREAKWATER_LISTEN)')
+      .addOption(json());
+  add('check', 'tell what is wrong with the configuration: file, line, key, and what was expected')
+    .addHelpText('after', examples(['breakwater config check --config breakwater.yaml', 'breakwater config check --config breakwater.yaml --json']))
+    .action(async (options: ConfigOptions) => (await import('./config.ts')).checkConfig(options, terminal));
+  add('print', 'print everything that holds, defaults included, passwords hidden')
+    .addHelpText('after', examples(['breakwater config print', 'breakwater config print --config breakwater.yaml --json']))
+    .action(async (options: ConfigOptions) => (await import('./config.ts')).showConfig(options, terminal));
+}
+
+function addProject(program: Command, terminal: Terminal): void {
+  const group = program.command('project').description('create, list and delete projects of a running server').helpCommand(false);
+  const create = group
+    .command('create')
+    .argument('<name>', 'the first part of the names of its repositories; lower case, no slash')
+    .description('create a project')
+    .addOption(
+      new Option('--kind <kind>', 'local: push and pull; mirror: read-only, from a registry; overlay: pushed content first, then the registry')
+        .choices(['local', 'mirror', 'overlay'])
+        .default('local'),
+    )
+    .option('--public', 'everybody may pull; without it the project is private')
+    .option('--registry <registry>', 'the registry of a mirror or overlay, such as docker.io')
+    .option('--allow-sparse', 'an index may be pushed although manifests it lists are absent')
+    .option('--if-absent', 'no failure when exactly this project exists already');
+  withServer(create)
+    .addHelpText(
+      'after',
+      examples([
+        'breakwater project create team-a',
+        'breakwater project create base --public --if-absent',
+        'breakwater project create hub --kind overlay --registry docker.io --public',
+      ]),
+    )
+    .action(async (name: string, options: CreateOptions) => (await import('./project.ts')).createProject(name, options, terminal));
+  withServer(group.command('list'))
+    .description('list all projects')
+    .addHelpText('after', examples(['breakwater project list', 'breakwater project list --json']))
+    .action(async (options: OutputOptions) => (await import('./project.ts')).listProjects(options, terminal));
+  const remove = group
+    .command('delete')
+    .argument('<name>')
+    .description('delete a project that holds nothing')
+    .option('--if-exists', 'no failure when there is no such project');
+  withServer(remove)
+    .addHelpText('after', examples(['breakwater project delete team-a', 'breakwater project delete team-a --if-exists']))
+    .action(async (name: string, options: DeleteOptions) => (await import('./project.ts')).deleteProject(name, options, terminal));
+}
+
+function addMirror(program: Command, terminal: Terminal): void {
+  withServer(program.command('sources'))
+    .description('show the sources of each registry and how they do, in the order in which they would be asked')
+    .addHelpText('after', examples(['breakwater sources', 'breakwater sources --json']))
+    .action(async (options: OutputOptions) => (await import('./sources.ts')).showSources(options, terminal));
+  withServer(program.command('explain'))
+    .argument('<image>', 'as one would pull it: debian:12, ghcr.io/owner/app:1, team-a/app@sha256:...')
+    .description('tell what the server has of an image, and which source gave which bytes of it')
+    .addHelpText('after', examples(['breakwater explain debian:12', 'breakwater explain ghcr.io/owner/app:1 --json']))
+    .action(async (image: string, options: OutputOptions) => (await import('./explain.ts')).explainImage(image, options, terminal));
+}
+
+/** The options of every command that speaks to a server. */
+function withServer(command: Command): Command {
+  return command
+    .addOption(json())
+    .optionsGroup('Server:')
+    .option('--url <url>', 'address of the server (BREAKWATER_URL; default: from its configuration, else http://127.0.0.1:5000)')
+    .option('--user <name>', 'user to log in as', 'admin')
+    .option('--password-file <file>', 'file with the password (else BREAKWATER_PASSWORD, else admin.password in the data folder)')
+    .option('--data <dir>', 'data folder of the server (BREAKWATER_DATA; default ./data)')
+    .option('--config <file>', 'config file of the server (BREAKWATER_CONFIG)')
+    .option('--ca-file <file>', 'PEM file of the certificate authority to trust')
+    .option('--insecure', 'do not check the certificate; for tests only');
+}
+
+function json(): Option {
+  return new Option('--json', 'print JSON, for programs');
+}
+
+function examples(lines: readonly string[], more?: string): string {
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}\n`).join('')}${more === undefined ? '' : `\n${more}\n`}`;
+}

@@ -1,0 +1,44 @@
+// `breakwater sources`: the sources of each registry and how they do, as the running server sees them.
+
+import { z } from 'zod';
+import { type RegistrySources, registrySourcesSchema } from '../api/schemas.ts';
+import { createApiClient } from './client.ts';
+import { resolveConnection } from './connection.ts';
+import type { OutputOptions } from './project.ts';
+import { type Terminal, toJson } from './terminal.ts';
+import { formatBytes, formatDuration, formatTable } from './text.ts';
+
+type SourceBody = RegistrySources['sources'][number];
+
+/** JSON: the list of registries with their sources as the API gives it. */
+export async function showSources(options: OutputOptions, terminal: Terminal): Promise<void> {
+  const client = createApiClient(await resolveConnection(options, terminal));
+  const { value, raw } = await client.read(z.array(registrySourcesSchema), { method: 'GET', path: '/sources' });
+  await terminal.write(options.json === true ? toJson(raw) : formatSources(value, Date.now()));
+}
+
+/** A table in the order in which sources would be asked now. */
+export function formatSources(registries: readonly RegistrySources[], nowMs: number): string {
+  if (registries.length === 0) return 'no registry is configured\n';
+  const rows = registries.flatMap(({ registry, sources }) => sources.map((source) => [registry, ...cells(source, nowMs)]));
+  return formatTable([['REGISTRY', 'SOURCE', 'TRUST', 'PRIORITY', 'STATE', 'LAST', 'OK', 'FAILED', 'AVERAGE', 'RECEIVED'], ...rows]);
+}
+
+function cells(source: SourceBody, nowMs: number): string[] {
+  const last = source.lastVerdict === undefined ? 'never asked' : `${source.lastVerdict}${ago(source.lastAt, nowMs)}`;
+  return [
+    source.url,
+    source.trust,
+    String(source.priority),
+    source.blockedForMs > 0 ? `${source.state} (${formatDuration(source.blockedForMs)})` : source.state,
+    last,
+    String(source.succeeded),
+    String(source.failed),
+    source.averageMs === undefined ? '-' : formatDuration(source.averageMs),
+    formatBytes(source.bytes),
+  ];
+}
+
+function ago(time: string | undefined, nowMs: number): string {
+  return time === undefined ? '' : `, ${formatDuration(nowMs - Date.parse(time))} ago`;
+}
