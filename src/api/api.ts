@@ -62,7 +62,10 @@ export function createApi(parts: ApiParts, options: { table?: PolicyTable; group
       } catch (error) {
         const coded = error instanceof HTTPException ? new OciError('BAD_REQUEST', error.message) : error;
         if (!(coded instanceof OciError)) throw error;
-        return parts.errors.errorResponse(coded, { head: request.method === 'HEAD', headers: { 'cache-control': 'no-store', ...extraHeaders(coded) } });
+        return parts.errors.errorResponse(coded, {
+          head: request.method === 'HEAD',
+          headers: { 'cache-control': 'no-store', ...extraHeaders(coded) },
+        });
       }
     },
   };
@@ -100,7 +103,9 @@ function registerDocument(router: ApiRouter, document: () => object): void {
 }
 
 function invalidInput(place: string, issues: readonly { readonly path: readonly PropertyKey[]; readonly message: string }[]): OciError {
-  const words = issues.slice(0, 10).map((issue) => `${issue.path.length === 0 ? '' : `${issue.path.map(String).join('.')}: `}${issue.message}`);
+  const words = issues
+    .slice(0, 10)
+    .map((issue) => `${issue.path.length === 0 ? '' : `${issue.path.map(String).join('.')}: `}${issue.message}`);
   return new OciError('BAD_REQUEST', `${place === 'json' ? 'body' : place}: ${words.join('; ')}`);
 }
 

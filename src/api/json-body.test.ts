@@ -22,7 +22,14 @@ test('gives the text of a JSON body, whatever its parameters', async () => {
 });
 
 test('refuses every other content type, and what a plain HTML form can send', async () => {
-  for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data', 'application/json-patch', 'text/plain; application/json', '']) {
+  for (const type of [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data',
+    'application/json-patch',
+    'text/plain; application/json',
+    '',
+  ]) {
     expect(await codeOf(post('{}', type))).toBe('BAD_REQUEST');
   }
 });
@@ -39,7 +46,10 @@ test('takes a body of the largest size and refuses one byte more, announced or n
   expect(await readJsonText(post(full))).toHaveLength(bodyMaxBytes);
   expect(await codeOf(post(`${full} `))).toBe('BODY_TOO_LARGE');
   expect(await codeOf(post(endless()))).toBe('BODY_TOO_LARGE');
-  const announced = new Request(url, { method: 'POST', headers: { 'content-type': 'application/json', 'content-length': String(bodyMaxBytes + 1) } });
+  const announced = new Request(url, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'content-length': String(bodyMaxBytes + 1) },
+  });
   expect(await codeOf(announced)).toBe('BODY_TOO_LARGE');
 });
 

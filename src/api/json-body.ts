@@ -13,7 +13,8 @@ const bodyTimeoutMs = 15_000;
  */
 export async function readJsonText(request: Request): Promise<string> {
   const contentType = request.headers.get('content-type') ?? '';
-  if (!/^application\/json\s*(;|$)/i.test(contentType)) throw new OciError('BAD_REQUEST', 'the body must be JSON: Content-Type application/json');
+  if (!/^application\/json\s*(;|$)/i.test(contentType))
+    throw new OciError('BAD_REQUEST', 'the body must be JSON: Content-Type application/json');
   const text = decodeUtf8(await readBytes(request));
   try {
     JSON.parse(text);

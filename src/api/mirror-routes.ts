@@ -13,13 +13,16 @@ const sources = createRoute({
   method: 'get',
   path: `${apiPrefix}/sources`,
   summary: 'The sources of each registry, with their live state',
-  responses: { 200: { description: 'by registry', content: { 'application/json': { schema: z.array(registrySourcesSchema).readonly() } } } },
+  responses: {
+    200: { description: 'by registry', content: { 'application/json': { schema: z.array(registrySourcesSchema).readonly() } } },
+  },
 });
 const explain = createRoute({
   method: 'get',
   path: `${apiPrefix}/explain`,
   summary: 'Where an image comes from',
-  description: 'What this server has of an image, which sources it asked for it, and which bytes of every blob came from where. Asks nobody.',
+  description:
+    'What this server has of an image, which sources it asked for it, and which bytes of every blob came from where. Asks nobody.',
   request: { query: z.object({ image: z.string().min(1).max(600).meta({ description: 'as one would pull it', example: 'debian:12' }) }) },
   responses: { 200: { description: 'the explanation', content: { 'application/json': { schema: explanationSchema } } } },
   [errorCodesKey]: ['NAME_INVALID', 'NAME_UNKNOWN', 'TAG_INVALID', 'DIGEST_INVALID'],

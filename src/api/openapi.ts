@@ -1,6 +1,7 @@
 // The OpenAPI 3.1 document of the admin API, made from the routes as they are registered: requests and answers from their schemas, rights from
 // the policy table, errors from the codes each route names.
 
+import { z } from '@hono/zod-openapi';
 import type { OciErrorCode } from '../oci/errors.ts';
 import { type ApiParts, type ApiRouter, errorCodesKey } from './environment.ts';
 import { type PolicyTable, policyKey } from './policy.ts';
@@ -10,12 +11,14 @@ type Document = ReturnType<ApiRouter['getOpenAPI31Document']>;
 type Responses = Record<string, { description: string; content?: unknown }>;
 
 const loginName = 'basic';
+const errorComponent = 'Errors';
 const methods = ['get', 'post', 'put', 'patch', 'delete'] as const;
 
 /** The document. Call it when all routes are registered. */
 export function describeApi(router: ApiRouter, table: PolicyTable, errors: ApiParts['errors']): Document {
   router.openAPIRegistry.registerComponent('securitySchemes', loginName, { type: 'http', scheme: 'basic' });
-  router.openAPIRegistry.register('Errors', errorSchema);
+  const { $schema: _, ...errorBody } = z.toJSONSchema(errorSchema, { io: 'input' });
+  router.openAPIRegistry.registerComponent('schemas', errorComponent, errorBody as object);
   const document = router.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'Breakwater admin API', version: '2.0', description: "Paths and error bodies follow Harbor's v2.0." },
@@ -45,7 +48,7 @@ function errorResponses(codes: readonly OciErrorCode[], statusOf: (code: OciErro
   for (const [status, ofStatus] of Map.groupBy(new Set(codes), statusOf)) {
     responses[String(status)] = {
       description: ofStatus.join(', '),
-      content: { 'application/json': { schema: { $ref: '#/components/schemas/Errors' } } },
+      content: { 'application/json': { schema: { $ref: `#/components/schemas/${errorComponent}` } } },
     };
   }
   return responses;

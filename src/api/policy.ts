@@ -54,5 +54,7 @@ export function methodsOf(table: PolicyTable, path: string): readonly string[] {
 function matchesPattern(pattern: string, path: string): boolean {
   const parts = path.split('/');
   const steps = pattern.split('/');
-  return parts.length === steps.length && steps.every((step, index) => (step.startsWith('{') ? parts[index] !== '' : step === parts[index]));
+  return (
+    parts.length === steps.length && steps.every((step, index) => (step.startsWith('{') ? parts[index] !== '' : step === parts[index]))
+  );
 }

@@ -22,7 +22,10 @@ const listQuery = z.object({
 const byName = {
   params: z.object({ name: z.string().max(255).meta({ description: 'the name, or the project_id' }) }),
   headers: z.object({
-    'x-is-resource-name': z.enum(['true', 'false']).default('false').meta({ description: 'true: a name of digits alone is a name, not an id' }),
+    'x-is-resource-name': z
+      .enum(['true', 'false'])
+      .default('false')
+      .meta({ description: 'true: a name of digits alone is a name, not an id' }),
   }),
 };
 
@@ -68,7 +71,8 @@ export const projectRoutes: RouteGroup = (router, { projects, log }) => {
     const all = await projects.list();
     if (c.req.raw.method === 'HEAD' && exact !== undefined && !all.some((project) => project.name === exact)) throw unknownProject(exact);
     const wanted = all.filter(
-      (project) => (name === undefined || project.name.includes(name)) && (isPublic === undefined || project.isPublic === (isPublic === 'true')),
+      (project) =>
+        (name === undefined || project.name.includes(name)) && (isPublic === undefined || project.isPublic === (isPublic === 'true')),
     );
     c.header('x-total-count', String(wanted.length));
     const links = pageLinks(c.req.url, { page, pageSize, count: wanted.length });

@@ -10,7 +10,7 @@ const projectKind = z.enum(['local', 'mirror', 'overlay']);
 
 export const errorSchema = z
   .object({ errors: z.array(z.object({ code: z.string(), message: z.string(), detail: z.unknown().optional() })).readonly() })
-  .meta({ id: 'Errors', example: { errors: [{ code: 'CONFLICT', message: 'a project named team-a exists already' }] } });
+  .meta({ example: { errors: [{ code: 'CONFLICT', message: 'a project named team-a exists already' }] } });
 
 export const projectSchema = z
   .object({
@@ -18,7 +18,9 @@ export const projectSchema = z
     name: z.string(),
     metadata: z.object({ public: z.enum(['true', 'false']) }),
     creation_time: time,
-    kind: projectKind.meta({ description: 'local: push and pull; mirror: read-only, from a registry; overlay: what is pushed wins, the rest comes from a registry' }),
+    kind: projectKind.meta({
+      description: 'local: push and pull; mirror: read-only, from a registry; overlay: what is pushed wins, the rest comes from a registry',
+    }),
     registry: z.string().optional().meta({ description: 'of a mirror or overlay', example: 'docker.io' }),
     allows_sparse: z.boolean().meta({ description: 'an index may be pushed although manifests it lists are absent' }),
   })
@@ -80,7 +82,10 @@ export const sourceSchema = z
   .meta({ id: 'Source' });
 
 export const registrySourcesSchema = z
-  .object({ registry: z.string(), sources: z.array(sourceSchema).readonly().meta({ description: 'in the order in which they would be asked now' }) })
+  .object({
+    registry: z.string(),
+    sources: z.array(sourceSchema).readonly().meta({ description: 'in the order in which they would be asked now' }),
+  })
   .meta({ id: 'RegistrySources' });
 export type RegistrySources = z.infer<typeof registrySourcesSchema>;
 

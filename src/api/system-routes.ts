@@ -38,7 +38,10 @@ export const systemRoutes: RouteGroup = (router, parts) => {
 
   router.openapi(systemInfo, (c) => {
     const isKnown = c.env.principal.kind === 'user';
-    return c.json({ auth_mode: 'db_auth', self_registration: false, ...(isKnown ? { breakwater_version: parts.version } : {}) } as const, 200);
+    return c.json(
+      { auth_mode: 'db_auth', self_registration: false, ...(isKnown ? { breakwater_version: parts.version } : {}) } as const,
+      200,
+    );
   });
 
   async function isDatabaseWell(): Promise<boolean> {

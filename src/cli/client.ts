@@ -51,7 +51,9 @@ export function createApiClient(connection: Connection, { timeoutMs = timeoutDef
       const raw = parseJson(await exchange(request));
       const parsed = schema.safeParse(raw);
       if (!parsed.success) {
-        throw new CommandFailure(`the answer of ${connection.url} is not understood`, { hint: 'is the server of another version than this command?' });
+        throw new CommandFailure(`the answer of ${connection.url} is not understood`, {
+          hint: 'is the server of another version than this command?',
+        });
       }
       return { value: parsed.data, raw };
     },
@@ -112,7 +114,9 @@ function refusal(connection: Connection, response: Response, text: string): Comm
   if (first !== undefined) return new ApiFailure(first.code, plain(first.message), hintFor(first.code));
   const location = response.headers.get('location');
   if (location !== null) {
-    return new CommandFailure(`${connection.url} redirects to ${plain(location).slice(0, 200)}`, { hint: 'name the server itself with --url' });
+    return new CommandFailure(`${connection.url} redirects to ${plain(location).slice(0, 200)}`, {
+      hint: 'name the server itself with --url',
+    });
   }
   const kind = response.headers.get('content-type') ?? 'no content type';
   return new CommandFailure(`what answers at ${connection.url} is not Breakwater (status ${response.status}, ${plain(kind)})`, {
@@ -122,7 +126,9 @@ function refusal(connection: Connection, response: Response, text: string): Comm
 
 function hintFor(code: string): { hint?: string } {
   if (code === 'UNAUTHORIZED') {
-    return { hint: 'check --user and the password (--password-file, BREAKWATER_PASSWORD, or admin.password in the data folder, see --data)' };
+    return {
+      hint: 'check --user and the password (--password-file, BREAKWATER_PASSWORD, or admin.password in the data folder, see --data)',
+    };
   }
   return code === 'DENIED' ? { hint: 'this needs an administrator' } : {};
 }
@@ -130,9 +136,12 @@ function hintFor(code: string): { hint?: string } {
 function connectionFailure({ url }: Connection, error: unknown, timeoutMs: number): CommandFailure {
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';
   const message = error instanceof Error ? error.message : String(error);
-  if (error instanceof DOMException && error.name === 'TimeoutError') return new CommandFailure(`no answer from ${url} within ${timeoutMs / 1000} s`);
+  if (error instanceof DOMException && error.name === 'TimeoutError')
+    return new CommandFailure(`no answer from ${url} within ${timeoutMs / 1000} s`);
   if (code === 'ECONNREFUSED') {
-    return new CommandFailure(`no server is running at ${url}`, { hint: 'start one with `breakwater serve`, or name the address of another one with --url' });
+    return new CommandFailure(`no server is running at ${url}`, {
+      hint: 'start one with `breakwater serve`, or name the address of another one with --url',
+    });
   }
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') return new CommandFailure(`the host of ${url} is not known (${code})`);
   if (code === 'EPROTO') return new CommandFailure(`what listens at ${url} does not speak TLS`, { hint: 'use http:// in --url' });

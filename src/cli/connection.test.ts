@@ -58,8 +58,8 @@ test('the address comes from where the server listens', async () => {
   expect(await urlOf(`${tls}\nexternal_url: https://registry.example.com`)).toBe('https://registry.example.com');
 });
 
-test('a port that the system chooses must be named', () => {
-  expect(urlOf('listen: 127.0.0.1:0')).rejects.toThrow('lets the system choose the port');
+test('a port that the system chooses must be named', async () => {
+  await expect(urlOf('listen: 127.0.0.1:0')).rejects.toThrow('lets the system choose the port');
 });
 
 test('a URL that is not understood is a usage failure, and its user part is not shown', async () => {
@@ -82,8 +82,8 @@ test('the password file wins over the environment, which wins over the data fold
 test('a missing default password is told later, a missing named file at once', async () => {
   expect(await passwordOf({ data: join(folder, 'none') })).toContain('none/admin.password does not exist');
   expect(await passwordOf({ user: 'somebody', data: join(folder, 'data') })).toBe('there is no password for the user somebody');
-  expect(passwordOf({ passwordFile: join(folder, 'none') })).rejects.toThrow('there is no such file');
-  expect(resolve({ url: 'https://h', caFile: join(folder, 'none') })).rejects.toThrow('--ca-file');
+  await expect(passwordOf({ passwordFile: join(folder, 'none') })).rejects.toThrow('there is no such file');
+  await expect(resolve({ url: 'https://h', caFile: join(folder, 'none') })).rejects.toThrow('--ca-file');
 });
 
 test('a configuration that cannot be used is told with its place, and how to do without it', async () => {

@@ -61,7 +61,11 @@ async function loadServerConfig(options: ConnectionOptions, env: Terminal['env']
   }
 }
 
-async function findPassword(options: ConnectionOptions, env: Terminal['env'], config: () => Promise<Config>): Promise<Secret | CommandFailure> {
+async function findPassword(
+  options: ConnectionOptions,
+  env: Terminal['env'],
+  config: () => Promise<Config>,
+): Promise<Secret | CommandFailure> {
   if (options.passwordFile !== undefined) return new Secret(readText(options.passwordFile, '--password-file').replace(/\r?\n$/, ''));
   const fromEnv = env['BREAKWATER_PASSWORD'];
   if (fromEnv !== undefined && fromEnv !== '') return new Secret(fromEnv);
@@ -73,7 +77,10 @@ async function findPassword(options: ConnectionOptions, env: Terminal['env'], co
   } catch (cause) {
     const isAbsent = cause instanceof Error && 'code' in cause && cause.code === 'ENOENT';
     const reason = isAbsent ? 'does not exist' : `cannot be read (${describeCause(cause)})`;
-    return new CommandFailure(`there is no password: ${file} ${reason}`, { hint: `say where the server keeps its data with --data DIR, or ${hint}`, cause });
+    return new CommandFailure(`there is no password: ${file} ${reason}`, {
+      hint: `say where the server keeps its data with --data DIR, or ${hint}`,
+      cause,
+    });
   }
 }
 
@@ -81,7 +88,10 @@ async function findPassword(options: ConnectionOptions, env: Terminal['env'], co
 function urlOf(config: Config): string {
   if (config.tls !== undefined && config.externalUrl !== undefined) return config.externalUrl;
   const { hostname, port } = config.listen;
-  if (port === 0) throw new CommandFailure('the configuration lets the system choose the port', { hint: 'name the address that the server printed with --url' });
+  if (port === 0)
+    throw new CommandFailure('the configuration lets the system choose the port', {
+      hint: 'name the address that the server printed with --url',
+    });
   const host = hostname === '0.0.0.0' ? '127.0.0.1' : hostname === '::' ? '[::1]' : hostname.includes(':') ? `[${hostname}]` : hostname;
   return `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
 }

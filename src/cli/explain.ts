@@ -30,7 +30,11 @@ export function formatExplanation(found: ExplanationBody, nowMs: number): string
   const { lastFailure } = found;
   if (lastFailure !== undefined) {
     const at = formatTime(new Date(lastFailure.atMs).toISOString(), nowMs);
-    lines.push('', `last failure ${at}${reasonWords(lastFailure.reason)}`, ...lastFailure.attempts.map((attempt) => `  ${attemptWords(attempt)}`));
+    lines.push(
+      '',
+      `last failure ${at}${reasonWords(lastFailure.reason)}`,
+      ...lastFailure.attempts.map((attempt) => `  ${attemptWords(attempt)}`),
+    );
   }
   return lines.map((line) => `${plain(line)}\n`).join('');
 }
@@ -51,7 +55,9 @@ function tagLines({ tag, kind }: ExplanationBody, nowMs: number): string[] {
 function cachedWords(blobs: readonly BlobBody[]): string {
   const cached = blobs.filter((blob) => blob.cached);
   const total = (of: readonly BlobBody[]): string => formatBytes(of.reduce((sum, blob) => sum + blob.sizeBytes, 0));
-  return cached.length === blobs.length ? `all here (${total(blobs)})` : `${cached.length} of them here (${total(cached)} of ${total(blobs)})`;
+  return cached.length === blobs.length
+    ? `all here (${total(blobs)})`
+    : `${cached.length} of them here (${total(cached)} of ${total(blobs)})`;
 }
 
 function blobLines(blob: BlobBody): string[] {
@@ -61,7 +67,9 @@ function blobLines(blob: BlobBody): string[] {
   return [
     `  ${blob.kind.padEnd(8)}  ${blob.digest}  ${formatBytes(blob.sizeBytes).padStart(8)}  ${blob.cached ? 'here' : 'not here'}`,
     ...(reason === undefined ? [] : [`    ${reason}`]),
-    ...segments.map((segment) => `    bytes ${segment.from}-${segment.to - 1} (${formatBytes(segment.to - segment.from)}) from ${segment.source}`),
+    ...segments.map(
+      (segment) => `    bytes ${segment.from}-${segment.to - 1} (${formatBytes(segment.to - segment.from)}) from ${segment.source}`,
+    ),
     ...failed.map((attempt) => `    ${attemptWords(attempt)}`),
   ];
 }

@@ -53,7 +53,10 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
     })
     .addHelpText(
       'after',
-      examples(['breakwater serve', 'breakwater project create team-a', 'breakwater explain debian:12'], 'breakwater COMMAND --help tells the options of a command.'),
+      examples(
+        ['breakwater serve', 'breakwater project create team-a', 'breakwater explain debian:12'],
+        'breakwater COMMAND --help tells the options of a command.',
+      ),
     );
   addServe(program, terminal);
   addConfig(program, terminal);
@@ -77,7 +80,11 @@ function addServe(program: Command, terminal: Terminal): void {
     .addHelpText(
       'after',
       examples(
-        ['breakwater serve', 'breakwater serve --config /etc/breakwater.yaml', 'breakwater serve --data /srv/breakwater --listen 127.0.0.1:5000'],
+        [
+          'breakwater serve',
+          'breakwater serve --config /etc/breakwater.yaml',
+          'breakwater serve --data /srv/breakwater --listen 127.0.0.1:5000',
+        ],
         [
           "The first start makes the user admin. Its password is printed once and kept in the data folder's admin.password, unless",
           'BREAKWATER_ADMIN_PASSWORD gives one. Standard output tells the address, standard error carries the log, one JSON object per line.',
@@ -104,7 +111,10 @@ function addConfig(program: Command, terminal: Terminal): void {
       .option('--listen <host:port>', 'as for serve (BREAKWATER_LISTEN)')
       .addOption(json());
   add('check', 'tell what is wrong with the configuration: file, line, key, and what was expected')
-    .addHelpText('after', examples(['breakwater config check --config breakwater.yaml', 'breakwater config check --config breakwater.yaml --json']))
+    .addHelpText(
+      'after',
+      examples(['breakwater config check --config breakwater.yaml', 'breakwater config check --config breakwater.yaml --json']),
+    )
     .action(async (options: ConfigOptions) => (await import('./config.ts')).checkConfig(options, terminal));
   add('print', 'print everything that holds, defaults included, passwords hidden')
     .addHelpText('after', examples(['breakwater config print', 'breakwater config print --config breakwater.yaml --json']))
@@ -118,7 +128,10 @@ function addProject(program: Command, terminal: Terminal): void {
     .argument('<name>', 'the first part of the names of its repositories; lower case, no slash')
     .description('create a project')
     .addOption(
-      new Option('--kind <kind>', 'local: push and pull; mirror: read-only, from a registry; overlay: pushed content first, then the registry')
+      new Option(
+        '--kind <kind>',
+        'local: push and pull; mirror: read-only, from a registry; overlay: pushed content first, then the registry',
+      )
         .choices(['local', 'mirror', 'overlay'])
         .default('local'),
     )

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { createdProjectSchema, type ProjectBody, projectSchema } from '../api/schemas.ts';
-import { ApiFailure, type ApiClient, createApiClient } from './client.ts';
+import { type ApiClient, ApiFailure, createApiClient } from './client.ts';
 import { type ConnectionOptions, resolveConnection } from './connection.ts';
 import { CommandFailure } from './failure.ts';
 import { type Terminal, toJson } from './terminal.ts';
@@ -39,12 +39,18 @@ export async function createProject(name: string, options: CreateOptions, termin
     const { value, raw } = await client.read(createdProjectSchema, { method: 'POST', path: '/projects', body: wish });
     const { warnings, ...project } = raw as z.infer<typeof createdProjectSchema>;
     for (const warning of warnings) await terminal.warn(`warning: ${plain(warning)}\n`);
-    await terminal.write(options.json === true ? toJson({ created: true, project, warnings }) : `created the project ${name}: ${describe(value)}\n`);
+    await terminal.write(
+      options.json === true ? toJson({ created: true, project, warnings }) : `created the project ${name}: ${describe(value)}\n`,
+    );
   } catch (error) {
     if (!(error instanceof ApiFailure && error.code === 'CONFLICT' && options.ifAbsent === true)) throw error;
     const { value, raw } = await client.read(projectSchema, { method: 'GET', path: `/projects/${encodeURIComponent(name)}` });
     checkSame(value, options);
-    await terminal.write(options.json === true ? toJson({ created: false, project: raw, warnings: [] }) : `the project ${name} exists already: ${describe(value)}\n`);
+    await terminal.write(
+      options.json === true
+        ? toJson({ created: false, project: raw, warnings: [] })
+        : `the project ${name} exists already: ${describe(value)}\n`,
+    );
   }
 }
 

@@ -40,6 +40,9 @@ async function start(config: Config, env: Readonly<Record<string, string | undef
   }
 }
 
+/** The folder cannot be made or written. */
+const folderCodes: ReadonlySet<string> = new Set(['EACCES', 'EEXIST', 'EISDIR', 'ENOSPC', 'ENOTDIR', 'EPERM', 'EROFS']);
+
 /** What the person at the terminal can do about it. */
 function startFailure(config: Config, cause: unknown): CommandFailure {
   const message = cause instanceof Error ? cause.message : String(cause);
@@ -52,9 +55,12 @@ function startFailure(config: Config, cause: unknown): CommandFailure {
   }
   if (code === 'EADDRNOTAVAIL') return new CommandFailure(`${address} is not an address of this machine`, { hint: elsewhere, cause });
   if (code === 'EACCES' && call === 'listen') {
-    return new CommandFailure(`this user may not listen on ${address}`, { hint: `ports below 1024 need a right of their own; ${elsewhere}`, cause });
+    return new CommandFailure(`this user may not listen on ${address}`, {
+      hint: `ports below 1024 need a right of their own; ${elsewhere}`,
+      cause,
+    });
   }
-  if (typeof code === 'string' && (code === 'EACCES' || code === 'EROFS' || code === 'ENOTDIR' || code === 'ENOSPC' || code.startsWith('SQLITE_'))) {
+  if (typeof code === 'string' && (folderCodes.has(code) || code.startsWith('SQLITE_'))) {
     return new CommandFailure(`the data folder ${config.dataDir} cannot be used: ${message}`, {
       hint: 'the user of the server must be able to write there; choose another folder with --data DIR',
       cause,

@@ -14,7 +14,12 @@ test('columns stand under each other, without spaces at the end of a line', () =
 });
 
 test('a cell cannot break its line or reach the terminal', () => {
-  expect(formatTable([['A', 'B'], ['x\ny', '\u001b[2Jz']])).toBe('A    B\nx?y  ?[2Jz\n');
+  expect(
+    formatTable([
+      ['A', 'B'],
+      ['x\ny', '\u001b[2Jz'],
+    ]),
+  ).toBe('A    B\nx?y  ?[2Jz\n');
 });
 
 test('no text keeps a control character, an invisible one or a line end', () => {

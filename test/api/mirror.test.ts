@@ -37,13 +37,22 @@ async function explain(name: string) {
 test('before anything is pulled, sources are up and never asked, and an image is not known', async () => {
   const listed = z.array(registrySourcesSchema).parse((await send(server, '/sources')).json());
   expect(listed.map((one) => one.registry)).toEqual(['docker.io']);
-  for (const source of listed[0]?.sources ?? []) expect(z.strictObject(sourceSchema.shape).parse(source)).toMatchObject({ state: 'up', succeeded: 0, failed: 0 });
+  for (const source of listed[0]?.sources ?? [])
+    expect(z.strictObject(sourceSchema.shape).parse(source)).toMatchObject({ state: 'up', succeeded: 0, failed: 0 });
   expect(listed[0]?.sources.map((one) => [one.url, one.trust, one.priority, one.hasCredentials])).toEqual([
     [first.url, 'authority', 1, true],
     [second.url, 'authority', 2, false],
   ]);
   const found = await explain('app:1');
-  expect(found).toMatchObject({ project: 'docker.io', kind: 'mirror', registry: 'docker.io', repository: 'library/app', reference: '1', cached: false, blobs: [] });
+  expect(found).toMatchObject({
+    project: 'docker.io',
+    kind: 'mirror',
+    registry: 'docker.io',
+    repository: 'library/app',
+    reference: '1',
+    cached: false,
+    blobs: [],
+  });
 });
 
 test('after a pull whose source broke off, the intervals of both sources make up the blob', async () => {
@@ -62,7 +71,9 @@ test('after a pull whose source broke off, the intervals of both sources make up
     { source: first.url, from: 0, to: cutAfterBytes },
     { source: second.url, from: cutAfterBytes, to: layerSizeBytes },
   ]);
-  expect(found.blobs.find((blob) => blob.digest === image.configDigest)?.segments).toEqual([{ source: first.url, from: 0, to: image.config.length }]);
+  expect(found.blobs.find((blob) => blob.digest === image.configDigest)?.segments).toEqual([
+    { source: first.url, from: 0, to: image.config.length },
+  ]);
 });
 
 test('the failure is seen at the source, and no credential anywhere', async () => {

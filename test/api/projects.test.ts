@@ -160,6 +160,21 @@ describe('hostile requests', () => {
 
   test('every error a route is described with has the status that the server uses', async () => {
     const document = JSON.parse((await send(server, '/openapi.json')).text);
+    expect(Object.keys(document.components.schemas).toSorted()).toEqual([
+      'Attempt',
+      'CreatedProject',
+      'Errors',
+      'ExplainedBlob',
+      'Explanation',
+      'Health',
+      'NewProject',
+      'Project',
+      'RegistrySources',
+      'Segment',
+      'Source',
+      'SystemInfo',
+      'Trail',
+    ]);
     const described = document.paths['/api/v2.0/projects'].post.responses;
     for (const code of ['BAD_REQUEST', 'UNAUTHORIZED', 'DENIED', 'CONFLICT', 'BODY_TOO_LARGE', 'INTERNAL'] as const) {
       expect(described[String(statusOf(code))].description).toContain(code);

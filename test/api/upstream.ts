@@ -31,7 +31,14 @@ export function makeImage(layerSizeBytes: number): SmallImage {
       layers: [{ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: digestOf(whole), size: whole.length }],
     }),
   );
-  return { manifest, manifestDigest: digestOf(manifest), layer: whole, layerDigest: digestOf(whole), config, configDigest: digestOf(config) };
+  return {
+    manifest,
+    manifestDigest: digestOf(manifest),
+    layer: whole,
+    layerDigest: digestOf(whole),
+    config,
+    configDigest: digestOf(config),
+  };
 }
 
 /** Serves the image as `library/app:1`. */
@@ -48,7 +55,11 @@ export function startUpstream(image: SmallImage): SmallUpstream {
       if (state.isDown) return new Response('down', { status: 503 });
       const path = new URL(request.url).pathname;
       if (path === '/v2/library/app/manifests/1' || path === `/v2/library/app/manifests/${image.manifestDigest}`) {
-        const headers = { 'content-type': manifestType, 'docker-content-digest': image.manifestDigest, 'content-length': String(image.manifest.length) };
+        const headers = {
+          'content-type': manifestType,
+          'docker-content-digest': image.manifestDigest,
+          'content-length': String(image.manifest.length),
+        };
         return new Response(request.method === 'HEAD' ? null : Buffer.from(image.manifest), { headers });
       }
       const blob = blobs.get(path.slice('/v2/library/app/blobs/'.length));

@@ -13,6 +13,8 @@ export interface CliResult {
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** In a process group of its own, which can be signalled as a terminal does. */
+  readonly detached?: boolean;
 }
 
 const timeoutMs = 60_000;
@@ -31,6 +33,7 @@ export function spawnProgram(command: readonly string[], options: CliOptions = {
   return Bun.spawn([...command], {
     env: { ...cleanEnv(), ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.detached === true ? { detached: true } : {}),
     stdin: 'ignore',
     stdout: 'pipe',
     stderr: 'pipe',
@@ -64,6 +67,7 @@ export function makeFolder(): { readonly path: string; remove(): void } {
 
 function cleanEnv(): Record<string, string> {
   const kept: Record<string, string> = {};
-  for (const [name, value] of Object.entries(process.env)) if (value !== undefined && !/^BREAKWATER_|_proxy$/i.test(name)) kept[name] = value;
+  for (const [name, value] of Object.entries(process.env))
+    if (value !== undefined && !/^BREAKWATER_|_proxy$/i.test(name)) kept[name] = value;
   return kept;
 }

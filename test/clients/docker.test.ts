@@ -153,4 +153,16 @@ describe.skipIf(!ready)('a Docker engine', () => {
     expect(result.code).not.toBe(0);
     expect(result.stderr).toMatch(/not found|manifest unknown/i);
   }, 60_000);
+
+  test('with every source dead pulls the cached image and runs it, and gets a 503 for one never seen', async () => {
+    for (const source of [hub.first, hub.second]) await source.kill();
+    const { id } = expectedIdentity(images, 'debian', 'v1');
+    await engine.docker('image', 'prune', '--all', '--force');
+    await engine.docker('pull', '--quiet', 'debian:v1');
+    expect((await engine.image('debian:v1')).id).toBe(id);
+    expect(await engine.docker(...runWords, 'debian:v1', 'cat', '/etc/app.conf')).toBe('version=1');
+    const never = await engine.tryDocker(['pull', `${registry()}/docker.io/library/never-seen:1`]);
+    expect(never.code).not.toBe(0);
+    expect(never.stderr).toContain('503');
+  }, 60_000);
 });

@@ -133,6 +133,7 @@ async function startGuardedRegistry(options: { folder: string; tokenOrigin: stri
   readonly port: number;
   readonly process: Bun.Subprocess;
 }> {
+  const realm = `${options.tokenOrigin}/token`;
   const port = await freePort();
   const configFile = join(options.folder, 'registry.yml');
   const text = (value: string): string => JSON.stringify(value);
@@ -142,7 +143,7 @@ async function startGuardedRegistry(options: { folder: string; tokenOrigin: stri
       'version: 0.1',
       'log: {level: error, accesslog: {disabled: true}}',
       `storage: {filesystem: {rootdirectory: ${text(join(options.folder, 'data'))}}}`,
-      `auth: {token: {realm: "${options.tokenOrigin}/token", service: ${service}, issuer: ${issuer}, rootcertbundle: ${text(options.certificateFile)}}}`,
+      `auth: {token: {realm: "${realm}", service: ${service}, issuer: ${issuer}, rootcertbundle: ${text(options.certificateFile)}}}`,
       `http: {addr: "127.0.0.1:${port}", relativeurls: true}`,
       '',
     ].join('\n'),

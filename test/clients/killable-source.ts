@@ -1,7 +1,8 @@
 // A real docker-registry behind a TCP proxy that knows exactly which bytes of which blob it passed on, and that ends the registry
 // (SIGKILL) at a chosen body byte. What it counted it also delivered, so the counters can be compared with what the client says it got:
 // a connection is flushed and left open for a moment before it ends, because a fetch client (Bun's, measured) throws away what it had
-// queued when a body breaks off. Only for GET and HEAD over plain HTTP/1.1 without pipelining (RFC 9112).
+// queued when a body breaks off. (support/fault-proxy.ts harms single responses; this has one budget of bytes over all connections.)
+// Only for GET and HEAD over plain HTTP/1.1 without pipelining (RFC 9112).
 
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { freePort, type RunningDockerRegistry, startDockerRegistry } from '../support/docker-registry.ts';

@@ -73,8 +73,11 @@ describe.skipIf(!ready)('podman', () => {
     const explanation = await explain(server, 'docker.io/library/multiarch:latest');
     expect(explanation.digest).toBe(top.digest);
     const here = explanation.blobs.filter((blob) => blob.cached).map((blob) => blob.digest);
-    const expected = [amd64?.descriptor.digest, amd64?.json.config?.digest, ...(amd64?.json.layers ?? []).map((layer) => layer.digest)];
-    expect(here.sort()).toEqual(expected.map((digest) => digest ?? '').sort());
+    const own = [amd64?.descriptor.digest, amd64?.json.config?.digest, amd64?.json.layers?.at(-1)?.digest].map((digest) => digest ?? '');
+    expect(here).toEqual(expect.arrayContaining(own));
+    // The first layer is debian's, which podman has already and may not ask for again.
+    const platform = [...own, amd64?.json.layers?.[0]?.digest];
+    expect(here.filter((digest) => !platform.includes(digest))).toEqual([]);
   });
 
   test('pulls a short name through the plain root as the mirror location', async () => {
