@@ -66,7 +66,11 @@ export async function startApp(options: AppOptions): Promise<App> {
     const store = await openFilesystemStore(join(config.dataDir, 'blobs'));
     const database = await openSqliteDatabase({ path: join(config.dataDir, 'db', 'breakwater.sqlite'), onFatal: options.onFatal });
     try {
-      const boot = await bootstrap({ database, config, ...(options.adminPassword === undefined ? {} : { adminPassword: options.adminPassword }) });
+      const boot = await bootstrap({
+        database,
+        config,
+        ...(options.adminPassword === undefined ? {} : { adminPassword: options.adminPassword }),
+      });
       const running = await compose({ config, log, store, database });
       return {
         port: running.port,
@@ -93,10 +97,19 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const clock = systemClock;
   const content = prepareContentQueries(database);
   const projectCache = createProjectCache(prepareProjectQueries(database), clock);
-  const names: NameRules = { projects: projectCache, registries: new Set(config.registries.keys()), rootRegistry: config.mirror.rootRegistry };
+  const names: NameRules = {
+    projects: projectCache,
+    registries: new Set(config.registries.keys()),
+    rootRegistry: config.mirror.rootRegistry,
+  };
   const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
   const ingest = createIngest({ store, database });
-  const client = createUpstreamClient({ clock, log, version: pkg.version, limits: { connectionsPerHost: limits.upstream.connectionsPerHost } });
+  const client = createUpstreamClient({
+    clock,
+    log,
+    version: pkg.version,
+    limits: { connectionsPerHost: limits.upstream.connectionsPerHost },
+  });
   const pool = createSourcePool({ sources: sourcesOf(config), health: createSourceHealth({ clock }), clock });
   const mirror = createMirror({
     content,
@@ -164,7 +177,11 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
       distribution,
       tokenService: createTokenService({ tokens, passwords, policy, names, service }),
       authentication,
-      originOf: createOriginOf({ externalUrl: config.externalUrl, trustedProxies: config.trustedProxies, hasTls: config.tls !== undefined }),
+      originOf: createOriginOf({
+        externalUrl: config.externalUrl,
+        trustedProxies: config.trustedProxies,
+        hasTls: config.tls !== undefined,
+      }),
       api,
       isReady: async () => !isStopping,
       log,

@@ -55,11 +55,19 @@ export function decideSystem(principal: Principal, _action: SystemAction): boole
  * Grants access or throws: UNAUTHORIZED for an anonymous principal (a login may help; alike for what exists and what does not),
  * UNSUPPORTED for a push into a mirror, DENIED otherwise.
  */
-export function authorize<A extends RepositoryAction>(policy: AccessPolicy, principal: Principal, action: A, target: RepositoryTarget): Access<A> {
+export function authorize<A extends RepositoryAction>(
+  policy: AccessPolicy,
+  principal: Principal,
+  action: A,
+  target: RepositoryTarget,
+): Access<A> {
   if (decide(policy, principal, action, target.project)) return { principal, target } as unknown as Access<A>;
   if (principal.kind === 'anonymous') throw new OciError('UNAUTHORIZED', 'log in to do this');
   if (target.project.kind === 'mirror' && action === 'push') {
-    throw new OciError('UNSUPPORTED', `${target.project.name} is a mirror of ${target.project.registry ?? 'a registry'}: nothing can be pushed to it; push to a local project`);
+    throw new OciError(
+      'UNSUPPORTED',
+      `${target.project.name} is a mirror of ${target.project.registry ?? 'a registry'}: nothing can be pushed to it; push to a local project`,
+    );
   }
   throw new OciError('DENIED', `you may not ${action} in this repository`);
 }

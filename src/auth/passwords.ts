@@ -8,7 +8,7 @@ import { createLru } from '../lib/lru.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Principal } from './principal.ts';
 
-export const passwordMaxBytes = 1024;
+const passwordMaxBytes = 1024;
 const rememberMs = 5 * 60 * 1000;
 const parameters = { algorithm: 'argon2id', memoryCost: 19_456, timeCost: 2 } as const;
 
@@ -41,7 +41,12 @@ export function createPasswords(options: { find: (name: string) => Promise<Store
       const account = await options.find(name);
       const mark = createHmac('sha256', key).update(`${name.length}:${name}:${password}`).digest('base64');
       const memory = remembered.get(mark);
-      if (account !== undefined && memory !== undefined && memory.hash === account.passwordHash && memory.untilMs > options.clock.monotonicMs()) {
+      if (
+        account !== undefined &&
+        memory !== undefined &&
+        memory.hash === account.passwordHash &&
+        memory.untilMs > options.clock.monotonicMs()
+      ) {
         return toPrincipal(account);
       }
       decoy ??= hashPassword(randomBytes(16).toString('hex'));

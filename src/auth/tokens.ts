@@ -10,7 +10,7 @@ import { createLru } from '../lib/lru.ts';
 import type { RepositoryAction } from './access.ts';
 
 export const tokenLifeMs = 5 * 60 * 1000;
-export const tokenMaxLength = 16 * 1024;
+const tokenMaxLength = 16 * 1024;
 const issuer = 'breakwater';
 const scopesMax = 100;
 
@@ -42,7 +42,12 @@ export async function openTokens(options: { keyFile: string; clock: Clock }): Pr
       const issuedAtMs = options.clock.nowMs();
       const seconds = Math.floor(issuedAtMs / 1000);
       const token = await new SignJWT({
-        access: scopes.map((scope) => ({ type: 'repository', name: scope.name, actions: scope.actions, ...(scope.projectId === undefined ? {} : { pid: scope.projectId }) })),
+        access: scopes.map((scope) => ({
+          type: 'repository',
+          name: scope.name,
+          actions: scope.actions,
+          ...(scope.projectId === undefined ? {} : { pid: scope.projectId }),
+        })),
       })
         .setProtectedHeader({ alg: 'EdDSA', kid, typ: 'JWT' })
         .setIssuer(issuer)

@@ -39,7 +39,9 @@ export async function openFilesystemStore(root: string): Promise<BlobStore> {
     },
     listStaged: async () => {
       const ids = await readdir(join(root, 'uploads'));
-      const items = await Promise.all(ids.map(async (id) => ({ id, writtenAtMs: (await stat(stagedPath(id)).catch(() => undefined))?.mtimeMs ?? 0 })));
+      const items = await Promise.all(
+        ids.map(async (id) => ({ id, writtenAtMs: (await stat(stagedPath(id)).catch(() => undefined))?.mtimeMs ?? 0 })),
+      );
       return items;
     },
     remove: (key) => rm(join(root, key), { force: true }),
@@ -56,7 +58,8 @@ export async function openFilesystemStore(root: string): Promise<BlobStore> {
 async function prepareFolders(root: string): Promise<void> {
   if (existsSync(join(root, 'store.json'))) return;
   for (const algorithm of ['sha256', 'sha512']) {
-    for (let shard = 0; shard < 256; shard++) mkdirSync(join(root, algorithm, shard.toString(16).padStart(2, '0')), { recursive: true, mode: 0o700 });
+    for (let shard = 0; shard < 256; shard++)
+      mkdirSync(join(root, algorithm, shard.toString(16).padStart(2, '0')), { recursive: true, mode: 0o700 });
     await syncFolder(join(root, algorithm));
   }
   await mkdir(join(root, 'uploads'), { recursive: true, mode: 0o700 });

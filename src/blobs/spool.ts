@@ -6,7 +6,7 @@ import { type Digest, type DigestAlgorithm, type RunningDigest, startDigest } fr
 import type { StagedBlob } from './store.ts';
 
 /** Bytes a reader takes at a time. */
-export const readChunkBytes = 128 * 1024;
+const readChunkBytes = 128 * 1024;
 
 export interface Spool {
   readonly id: string;

@@ -24,10 +24,12 @@ export function printConfig(config: Config): string {
         revalidate_timeout: formatDuration(mirror.revalidateTimeoutMs),
       },
       presets: false,
-      registries: Object.fromEntries([...config.registries].map(([name, { sources, isPublic }]) => [
+      registries: Object.fromEntries(
+        [...config.registries].map(([name, { sources, isPublic }]) => [
           name,
           { ...(isPublic === undefined ? {} : { public: isPublic }), sources: sources.map(printSource) },
-        ])),
+        ]),
+      ),
       limits: {
         manifest_bytes: formatSize(limits.manifestBytes),
         blob_bytes: formatSize(limits.blobBytes),

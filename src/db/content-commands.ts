@@ -84,7 +84,10 @@ export async function linkBlob(context: CommandContext, args: { repositoryId: nu
 }
 
 /** Makes a blob of one repository a member of another; false when it is no live member of the first. Rights were checked by the caller. */
-export async function mountBlob(context: CommandContext, args: { fromRepository: string; repositoryId: number; digest: Digest }): Promise<boolean> {
+export async function mountBlob(
+  context: CommandContext,
+  args: { fromRepository: string; repositoryId: number; digest: Digest },
+): Promise<boolean> {
   const found = await lockBlob(context, args.digest);
   if (found === undefined || found.state !== 'live') return false;
   const member = await context.trx
@@ -151,7 +154,9 @@ export async function putManifest(context: CommandContext, args: NewManifest): P
       bytes: args.bytes,
     })
     .onConflict((conflict) =>
-      conflict.columns(['repository_id', 'digest']).doUpdateSet({ media_type: args.mediaType, state: 'live', lease_until_ms: nowMs + leaseMs, pushed_at_ms: nowMs }),
+      conflict
+        .columns(['repository_id', 'digest'])
+        .doUpdateSet({ media_type: args.mediaType, state: 'live', lease_until_ms: nowMs + leaseMs, pushed_at_ms: nowMs }),
     )
     .returning('id')
     .executeTakeFirstOrThrow();
@@ -190,35 +195,63 @@ export async function recordTagCheck(
 
 /** Removes one tag; the manifest stays. MANIFEST_UNKNOWN when there is none. */
 export async function deleteTag(context: CommandContext, args: { repositoryId: number; tag: string }): Promise<void> {
-  const row = await context.trx.selectFrom('tag').select(['id', 'digest']).where('repository_id', '=', args.repositoryId).where('name', '=', args.tag).executeTakeFirst();
+  const row = await context.trx
+    .selectFrom('tag')
+    .select(['id', 'digest'])
+    .where('repository_id', '=', args.repositoryId)
+    .where('name', '=', args.tag)
+    .executeTakeFirst();
   if (row === undefined) throw new OciError('MANIFEST_UNKNOWN', 'there is no such tag', { detail: { tag: args.tag } });
   await context.trx.deleteFrom('tag').where('id', '=', row.id).execute();
   await unreference(context, [row.digest as Digest], 'tag deleted');
 }
 
-/** Removes a manifest and the tags on it. MANIFEST_UNKNOWN when there is none, CONFLICT while an index of the repository holds it. */
-export async function deleteManifest(context: CommandContext, args: { repositoryId: number; digest: Digest; allowsSparse: boolean }): Promise<void> {
+/** Removes a manifest and the tags on it. MANIFEST_UNKNOWN when there is none, UNSUPPORTED while an index of the repository holds it
+ * (the specification has no other answer for a delete that is not allowed). */
+export async function deleteManifest(
+  context: CommandContext,
+  args: { repositoryId: number; digest: Digest; allowsSparse: boolean },
+): Promise<void> {
   const { trx } = context;
-  const row = await trx.selectFrom('manifest').select('id').where('repository_id', '=', args.repositoryId).where('digest', '=', args.digest).executeTakeFirst();
+  const row = await trx
+    .selectFrom('manifest')
+    .select('id')
+    .where('repository_id', '=', args.repositoryId)
+    .where('digest', '=', args.digest)
+    .executeTakeFirst();
   if (row === undefined) throw new OciError('MANIFEST_UNKNOWN', 'there is no such manifest', { detail: { digest: args.digest } });
   if (!args.allowsSparse) await requireNoHolder(context, args.repositoryId, args.digest, 'manifest');
   const references = await trx.selectFrom('manifest_ref').select('digest').where('manifest_id', '=', row.id).execute();
   await trx.deleteFrom('tag').where('repository_id', '=', args.repositoryId).where('digest', '=', args.digest).execute();
   await trx.deleteFrom('manifest').where('id', '=', row.id).execute();
-  await unreference(context, references.map((reference) => reference.digest as Digest), 'manifest deleted');
+  await unreference(
+    context,
+    references.map((reference) => reference.digest as Digest),
+    'manifest deleted',
+  );
 }
 
-/** Takes a blob out of a repository. BLOB_UNKNOWN when it is no member, CONFLICT while a manifest of the repository refers to it. */
+/** Takes a blob out of a repository. BLOB_UNKNOWN when it is no member, UNSUPPORTED while a manifest of the repository refers to it. */
 export async function deleteBlob(context: CommandContext, args: { repositoryId: number; digest: Digest }): Promise<void> {
   await requireNoHolder(context, args.repositoryId, args.digest, 'blob');
-  const result = await context.trx.deleteFrom('repository_blob').where('repository_id', '=', args.repositoryId).where('digest', '=', args.digest).executeTakeFirst();
-  if (result.numDeletedRows === 0n) throw new OciError('BLOB_UNKNOWN', 'there is no such blob in this repository', { detail: { digest: args.digest } });
+  const result = await context.trx
+    .deleteFrom('repository_blob')
+    .where('repository_id', '=', args.repositoryId)
+    .where('digest', '=', args.digest)
+    .executeTakeFirst();
+  if (result.numDeletedRows === 0n)
+    throw new OciError('BLOB_UNKNOWN', 'there is no such blob in this repository', { detail: { digest: args.digest } });
   await unreference(context, [args.digest], 'blob deleted');
 }
 
 async function moveTag(context: CommandContext, args: NewManifest, tag: string): Promise<void> {
   const { trx, nowMs } = context;
-  const before = await trx.selectFrom('tag').select('digest').where('repository_id', '=', args.repositoryId).where('name', '=', tag).executeTakeFirst();
+  const before = await trx
+    .selectFrom('tag')
+    .select('digest')
+    .where('repository_id', '=', args.repositoryId)
+    .where('name', '=', tag)
+    .executeTakeFirst();
   const mirrored = args.tagTrust !== undefined;
   const values = {
     digest: args.digest,
@@ -230,7 +263,14 @@ async function moveTag(context: CommandContext, args: NewManifest, tag: string):
   };
   await trx
     .insertInto('tag')
-    .values({ repository_id: args.repositoryId, name: tag, name_folded: tag.toLowerCase(), created_at_ms: nowMs, pulled_at_ms: null, ...values })
+    .values({
+      repository_id: args.repositoryId,
+      name: tag,
+      name_folded: tag.toLowerCase(),
+      created_at_ms: nowMs,
+      pulled_at_ms: null,
+      ...values,
+    })
     .onConflict((conflict) => conflict.columns(['repository_id', 'name']).doUpdateSet(values))
     .execute();
   if (before !== undefined && before.digest !== args.digest) await unreference(context, [before.digest as Digest], 'tag moved');
@@ -240,8 +280,17 @@ async function moveTag(context: CommandContext, args: NewManifest, tag: string):
 async function requireReferences(context: CommandContext, args: NewManifest): Promise<ReadonlySet<string>> {
   const blobs = args.references.filter((reference) => reference.kind !== 'manifest');
   const children = args.references.filter((reference) => reference.kind === 'manifest');
-  const sizes = await memberSizes(context, args.repositoryId, blobs.map((reference) => reference.digest), true);
-  const manifests = await manifestSizes(context, args.repositoryId, children.map((reference) => reference.digest));
+  const sizes = await memberSizes(
+    context,
+    args.repositoryId,
+    blobs.map((reference) => reference.digest),
+    true,
+  );
+  const manifests = await manifestSizes(
+    context,
+    args.repositoryId,
+    children.map((reference) => reference.digest),
+  );
   const missing = [
     ...blobs.filter((reference) => reference.required && !sizes.has(reference.digest)),
     ...(args.completeness === 'sparse' ? [] : children.filter((reference) => !manifests.has(reference.digest))),
@@ -265,11 +314,19 @@ async function requireReferences(context: CommandContext, args: NewManifest): Pr
 
 async function presentReferences(context: CommandContext, args: NewManifest): Promise<ReadonlySet<string>> {
   const digests = args.references.map((reference) => reference.digest);
-  const [blobs, manifests] = [await memberSizes(context, args.repositoryId, digests, false), await manifestSizes(context, args.repositoryId, digests)];
+  const [blobs, manifests] = [
+    await memberSizes(context, args.repositoryId, digests, false),
+    await manifestSizes(context, args.repositoryId, digests),
+  ];
   return new Set([...blobs.keys(), ...manifests.keys()]);
 }
 
-async function memberSizes(context: CommandContext, repositoryId: number, digests: readonly Digest[], lock: boolean): Promise<Map<string, number>> {
+async function memberSizes(
+  context: CommandContext,
+  repositoryId: number,
+  digests: readonly Digest[],
+  lock: boolean,
+): Promise<Map<string, number>> {
   const found = new Map<string, number>();
   for (const chunk of chunks([...new Set(digests)].sort())) {
     let query = context.trx
@@ -311,7 +368,10 @@ async function requireNoHolder(context: CommandContext, repositoryId: number, di
     .where('manifest.repository_id', '=', repositoryId)
     .limit(1)
     .executeTakeFirst();
-  if (holder !== undefined) throw new OciError('CONFLICT', `this ${what} is part of manifest ${holder.digest}; delete that one first`, { detail: { digest, heldBy: holder.digest } });
+  if (holder !== undefined)
+    throw new OciError('UNSUPPORTED', `this ${what} is part of manifest ${holder.digest}; delete that one first`, {
+      detail: { digest, heldBy: holder.digest },
+    });
 }
 
 async function requireRepositoryRow({ trx, dialect }: CommandContext, repositoryId: number): Promise<void> {
@@ -330,7 +390,11 @@ async function insertMembership(context: CommandContext, repositoryId: number, d
   await context.trx
     .insertInto('repository_blob')
     .values({ repository_id: repositoryId, digest, linked_at_ms: context.nowMs, trail: trail ?? null })
-    .onConflict((conflict) => (trail === undefined ? conflict.columns(['repository_id', 'digest']).doNothing() : conflict.columns(['repository_id', 'digest']).doUpdateSet({ trail })))
+    .onConflict((conflict) =>
+      trail === undefined
+        ? conflict.columns(['repository_id', 'digest']).doNothing()
+        : conflict.columns(['repository_id', 'digest']).doUpdateSet({ trail }),
+    )
     .execute();
   if (trail !== undefined) await markPresent(context, repositoryId, digest);
 }
@@ -341,7 +405,9 @@ async function markPresent({ trx }: CommandContext, repositoryId: number, digest
     .set({ is_present: 1 })
     .where('digest', '=', digest)
     .where('is_present', '=', 0)
-    .where('manifest_id', 'in', (sub) => sub.selectFrom('manifest').select('manifest.id').where('manifest.repository_id', '=', repositoryId))
+    .where('manifest_id', 'in', (sub) =>
+      sub.selectFrom('manifest').select('manifest.id').where('manifest.repository_id', '=', repositoryId),
+    )
     .execute();
 }
 
@@ -360,8 +426,17 @@ async function unreference(context: CommandContext, digests: readonly Digest[], 
 
 async function renewLease({ trx, nowMs }: CommandContext, digests: readonly Digest[]): Promise<void> {
   for (const chunk of chunks([...new Set(digests)].sort())) {
-    await trx.updateTable('blob').set({ lease_until_ms: nowMs + leaseMs }).where('digest', 'in', chunk).where('lease_until_ms', '<', nowMs + leaseMs).execute();
-    await trx.updateTable('manifest').set({ lease_until_ms: nowMs + leaseMs }).where('digest', 'in', chunk).execute();
+    await trx
+      .updateTable('blob')
+      .set({ lease_until_ms: nowMs + leaseMs })
+      .where('digest', 'in', chunk)
+      .where('lease_until_ms', '<', nowMs + leaseMs)
+      .execute();
+    await trx
+      .updateTable('manifest')
+      .set({ lease_until_ms: nowMs + leaseMs })
+      .where('digest', 'in', chunk)
+      .execute();
   }
 }
 

@@ -115,7 +115,13 @@ export function prepareContentQueries(database: Preparer): ContentQueries {
 
 /** Tags in the spec's order (case-insensitive, then by bytes) behind `after`, at most `limit`. distribution-spec v1.1 "Listing Tags". */
 export async function listTags(read: Kysely<Schema>, args: { repositoryId: number; after?: string; limit: number }): Promise<Tag[]> {
-  let query = read.selectFrom('tag').select('name').where('repository_id', '=', args.repositoryId).orderBy('name_folded').orderBy('name').limit(args.limit);
+  let query = read
+    .selectFrom('tag')
+    .select('name')
+    .where('repository_id', '=', args.repositoryId)
+    .orderBy('name_folded')
+    .orderBy('name')
+    .limit(args.limit);
   const { after } = args;
   if (after !== undefined) {
     query = query.where((where) => where(where.refTuple('name_folded', 'name'), '>', where.tuple(after.toLowerCase(), after)));
@@ -151,12 +157,17 @@ export async function listReferrers(
 }
 
 /** Repository names behind `after` that hold something, of public projects only unless `everything`. */
-export async function listRepositories(read: Kysely<Schema>, args: { after?: string; limit: number; everything: boolean }): Promise<string[]> {
+export async function listRepositories(
+  read: Kysely<Schema>,
+  args: { after?: string; limit: number; everything: boolean },
+): Promise<string[]> {
   let query = read
     .selectFrom('repository')
     .innerJoin('project', 'project.id', 'repository.project_id')
     .select('repository.name as name')
-    .where((where) => where.exists(where.selectFrom('manifest').select('manifest.id').whereRef('manifest.repository_id', '=', 'repository.id')))
+    .where((where) =>
+      where.exists(where.selectFrom('manifest').select('manifest.id').whereRef('manifest.repository_id', '=', 'repository.id')),
+    )
     .orderBy('repository.name')
     .limit(args.limit);
   if (!args.everything) query = query.where('project.is_public', '=', 1);
@@ -178,7 +189,9 @@ export async function readTagTrail(read: Kysely<Schema>, repository: string, tag
   return read
     .selectFrom('tag')
     .innerJoin('repository', 'repository.id', 'tag.repository_id')
-    .innerJoin('manifest', (join) => join.onRef('manifest.repository_id', '=', 'tag.repository_id').onRef('manifest.digest', '=', 'tag.digest'))
+    .innerJoin('manifest', (join) =>
+      join.onRef('manifest.repository_id', '=', 'tag.repository_id').onRef('manifest.digest', '=', 'tag.digest'),
+    )
     .select([
       'tag.digest as digest',
       'manifest.media_type as mediaType',
@@ -208,8 +221,12 @@ export async function readReferenceTrails(read: Kysely<Schema>, repository: stri
     .selectFrom('manifest')
     .innerJoin('repository', 'repository.id', 'manifest.repository_id')
     .innerJoin('manifest_ref', 'manifest_ref.manifest_id', 'manifest.id')
-    .leftJoin('repository_blob', (join) => join.onRef('repository_blob.repository_id', '=', 'repository.id').onRef('repository_blob.digest', '=', 'manifest_ref.digest'))
-    .leftJoin('manifest as child', (join) => join.onRef('child.repository_id', '=', 'repository.id').onRef('child.digest', '=', 'manifest_ref.digest'))
+    .leftJoin('repository_blob', (join) =>
+      join.onRef('repository_blob.repository_id', '=', 'repository.id').onRef('repository_blob.digest', '=', 'manifest_ref.digest'),
+    )
+    .leftJoin('manifest as child', (join) =>
+      join.onRef('child.repository_id', '=', 'repository.id').onRef('child.digest', '=', 'manifest_ref.digest'),
+    )
     .select((select) => [
       'manifest_ref.digest as digest',
       'manifest_ref.kind as kind',

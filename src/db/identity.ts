@@ -13,7 +13,11 @@ export interface Account {
 }
 
 export async function findAccount(read: Kysely<Schema>, name: string): Promise<Account | undefined> {
-  const row = await read.selectFrom('account').select(['id', 'name', 'password_hash', 'is_admin']).where('name', '=', name).executeTakeFirst();
+  const row = await read
+    .selectFrom('account')
+    .select(['id', 'name', 'password_hash', 'is_admin'])
+    .where('name', '=', name)
+    .executeTakeFirst();
   return row === undefined ? undefined : { id: row.id, name: row.name, passwordHash: row.password_hash, isAdmin: row.is_admin === 1 };
 }
 
@@ -29,7 +33,10 @@ export function prepareAccountQuery(database: Preparer): (id: number) => Promise
 }
 
 /** Makes an account unless one of that name exists; says whether it did. */
-export async function createAccount({ trx, nowMs }: CommandContext, args: { name: string; passwordHash: string; isAdmin: boolean }): Promise<boolean> {
+export async function createAccount(
+  { trx, nowMs }: CommandContext,
+  args: { name: string; passwordHash: string; isAdmin: boolean },
+): Promise<boolean> {
   const result = await trx
     .insertInto('account')
     .values({ name: args.name, password_hash: args.passwordHash, is_admin: args.isAdmin ? 1 : 0, created_at_ms: nowMs })

@@ -13,7 +13,8 @@ export async function migrate(db: Kysely<Schema>, dialect: Dialect): Promise<voi
   const { error } = await migrator.migrateToLatest();
   if (error === undefined) return;
   const text = error instanceof Error ? error.message : String(error);
-  if (text.includes('corrupted migrations')) throw new Error(`the database was written by a newer Breakwater; start that version, or restore a backup (${text})`);
+  if (text.includes('corrupted migrations'))
+    throw new Error(`the database was written by a newer Breakwater; start that version, or restore a backup (${text})`);
   throw error;
 }
 

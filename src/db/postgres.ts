@@ -41,7 +41,8 @@ export async function openPostgresDatabase(options: PostgresOptions): Promise<Da
     prepare: <P extends Record<string, QueryValue>, R>(build: QueryBuilder<P, R>): PreparedQuery<P, R> => {
       const template = compileTemplate(db, build);
       const name = `breakwater_${nextName++}`;
-      const all = async (values: P): Promise<R[]> => (await pool.query({ name, text: template.sql, values: template.bind(values) })).rows as R[];
+      const all = async (values: P): Promise<R[]> =>
+        (await pool.query({ name, text: template.sql, values: template.bind(values) })).rows as R[];
       return { all, first: async (values) => (await all(values))[0] };
     },
     run: <N extends CommandName>(name: N, args: CommandArguments<N>) => runWithRetry(db, name, args) as Promise<CommandResult<N>>,
@@ -69,6 +70,7 @@ function isRetryable(error: unknown): boolean {
 async function assertDurable(db: Kysely<Schema>): Promise<void> {
   for (const setting of ['fsync', 'full_page_writes', 'synchronous_commit'] as const) {
     const { rows } = await sql<{ value: string }>`select current_setting(${setting}) as value`.execute(db);
-    if (rows[0]?.value === 'off') throw new Error(`PostgreSQL runs with ${setting}=off, which loses acknowledged pushes at a power cut; turn it on`);
+    if (rows[0]?.value === 'off')
+      throw new Error(`PostgreSQL runs with ${setting}=off, which loses acknowledged pushes at a power cut; turn it on`);
   }
 }

@@ -34,7 +34,9 @@ export interface ProjectQueries {
 
 /** The queries that every request makes, compiled once. */
 export function prepareProjectQueries(database: Preparer): ProjectQueries {
-  const byName = database.prepare<{ name: string }, ProjectRow>((read, value) => selectProject(read).where('name', '=', value('name')).compile());
+  const byName = database.prepare<{ name: string }, ProjectRow>((read, value) =>
+    selectProject(read).where('name', '=', value('name')).compile(),
+  );
   const mirrorOf = database.prepare<{ registry: string }, ProjectRow>((read, value) =>
     selectProject(read).where('registry', '=', value('registry')).where('kind', '=', 'mirror').orderBy('id').limit(1).compile(),
   );
@@ -94,7 +96,13 @@ export async function createProject({ trx, nowMs }: CommandContext, args: NewPro
 
 /** The mirror project of a configured registry: made when absent; its visibility follows the configuration. */
 export async function ensureMirrorProject(context: CommandContext, args: { registry: string; isPublic: boolean }): Promise<Project> {
-  const project = await createProject(context, { name: args.registry, kind: 'mirror', isPublic: args.isPublic, registry: args.registry, ifAbsent: true });
+  const project = await createProject(context, {
+    name: args.registry,
+    kind: 'mirror',
+    isPublic: args.isPublic,
+    registry: args.registry,
+    ifAbsent: true,
+  });
   if (project.kind !== 'mirror' || project.isPublic === args.isPublic) return project;
   await context.trx
     .updateTable('project')
@@ -120,13 +128,19 @@ export async function deleteProject({ trx }: CommandContext, args: { name: strin
     )
     .limit(1)
     .executeTakeFirst();
-  if (content !== undefined) throw new OciError('CONFLICT', `project ${args.name} still holds ${content.name}; delete its repositories' content first`);
+  if (content !== undefined)
+    throw new OciError('CONFLICT', `project ${args.name} still holds ${content.name}; delete its repositories' content first`);
   await trx.deleteFrom('project').where('id', '=', project.id).execute();
 }
 
 /** The id of a repository, made when it is new. NAME_UNKNOWN when its project is gone. */
 export async function ensureRepository({ trx, nowMs }: CommandContext, args: { projectId: number; name: string }): Promise<number> {
-  const found = await trx.selectFrom('repository').select('id').where('name', '=', args.name).where('project_id', '=', args.projectId).executeTakeFirst();
+  const found = await trx
+    .selectFrom('repository')
+    .select('id')
+    .where('name', '=', args.name)
+    .where('project_id', '=', args.projectId)
+    .executeTakeFirst();
   if (found !== undefined) return found.id;
   const project = await trx.selectFrom('project').select('id').where('id', '=', args.projectId).executeTakeFirst();
   if (project === undefined) throw new OciError('NAME_UNKNOWN', 'the project of this repository no longer exists');
@@ -135,7 +149,12 @@ export async function ensureRepository({ trx, nowMs }: CommandContext, args: { p
     .values({ project_id: args.projectId, name: args.name, created_at_ms: nowMs, pushed_at_ms: null, pulled_at_ms: null })
     .onConflict((conflict) => conflict.column('name').doNothing())
     .execute();
-  const row = await trx.selectFrom('repository').select('id').where('name', '=', args.name).where('project_id', '=', args.projectId).executeTakeFirst();
+  const row = await trx
+    .selectFrom('repository')
+    .select('id')
+    .where('name', '=', args.name)
+    .where('project_id', '=', args.projectId)
+    .executeTakeFirst();
   if (row === undefined) throw new OciError('NAME_UNKNOWN', 'the repository name belongs to another project');
   return row.id;
 }

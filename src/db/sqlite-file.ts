@@ -34,6 +34,7 @@ export function assertSafeSqlite(): void {
   for (const [index, wanted] of oldestSafeVersion.entries()) {
     const part = found[index] ?? 0;
     if (part > wanted) return;
-    if (part < wanted) throw new Error(`SQLite ${row.version} has a known corruption bug; ${oldestSafeVersion.join('.')} or newer is needed`);
+    if (part < wanted)
+      throw new Error(`SQLite ${row.version} has a known corruption bug; ${oldestSafeVersion.join('.')} or newer is needed`);
   }
 }

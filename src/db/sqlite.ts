@@ -72,11 +72,14 @@ async function startWriter(options: SqliteOptions): Promise<Pick<Database, 'run'
     const message = event.data;
     switch (message.kind) {
       case 'opened':
-        return opened.resolve();
+        opened.resolve();
+        return;
       case 'closed':
-        return closed.resolve();
+        closed.resolve();
+        return;
       case 'fatal':
-        return options.onFatal(message.message);
+        options.onFatal(message.message);
+        return;
       case 'done':
         waiting.get(message.id)?.resolve(message.result as never);
         break;
@@ -99,7 +102,8 @@ async function startWriter(options: SqliteOptions): Promise<Pick<Database, 'run'
   return {
     run: <N extends CommandName>(name: N, args: CommandArguments<N>): Promise<CommandResult<N>> => {
       if (isClosing) return Promise.reject(new OciError('UNAVAILABLE', 'the server is shutting down'));
-      if (waiting.size >= waitingMax) return Promise.reject(new OciError('UNAVAILABLE', 'too many writes are waiting', { retryAfterMs: 1000 }));
+      if (waiting.size >= waitingMax)
+        return Promise.reject(new OciError('UNAVAILABLE', 'too many writes are waiting', { retryAfterMs: 1000 }));
       return new Promise((resolve, reject) => {
         const id = nextId++;
         waiting.set(id, { resolve, reject });

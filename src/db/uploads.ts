@@ -1,7 +1,7 @@
 // Upload sessions: who may continue which one, and until when. The bytes are a file; its length is the offset.
 
-import { OciError } from '../oci/errors.ts';
 import type { DigestAlgorithm } from '../oci/digest.ts';
+import { OciError } from '../oci/errors.ts';
 import type { CommandContext } from './context.ts';
 import type { Preparer } from './prepared.ts';
 
@@ -15,7 +15,9 @@ export interface UploadSession {
 }
 
 /** A session of this repository and principal; undefined for anything else, so that foreign ids look like unknown ones. */
-export function prepareUploadQuery(database: Preparer): (key: { id: string; repositoryName: string; principal: string }) => Promise<UploadSession | undefined> {
+export function prepareUploadQuery(
+  database: Preparer,
+): (key: { id: string; repositoryName: string; principal: string }) => Promise<UploadSession | undefined> {
   const query = database.prepare<{ id: string; repositoryName: string; principal: string }, UploadSession>((read, value) =>
     read
       .selectFrom('upload')
@@ -56,10 +58,18 @@ export async function createUpload({ trx, nowMs }: CommandContext, args: NewUplo
     (await count('repository_id', args.repositoryId)) >= args.limits.perRepository ||
     (await count('principal', args.principal)) >= args.limits.perPrincipal ||
     (await count()) >= args.limits.total;
-  if (tooMany) throw new OciError('TOOMANYREQUESTS', 'too many upload sessions are open; finish or cancel some, idle ones expire by themselves');
+  if (tooMany)
+    throw new OciError('TOOMANYREQUESTS', 'too many upload sessions are open; finish or cancel some, idle ones expire by themselves');
   await trx
     .insertInto('upload')
-    .values({ id: args.id, repository_id: args.repositoryId, principal: args.principal, algorithm: args.algorithm, created_at_ms: nowMs, expires_at_ms: args.expiresAtMs })
+    .values({
+      id: args.id,
+      repository_id: args.repositoryId,
+      principal: args.principal,
+      algorithm: args.algorithm,
+      created_at_ms: nowMs,
+      expires_at_ms: args.expiresAtMs,
+    })
     .execute();
 }
 
@@ -72,8 +82,17 @@ export async function deleteUpload({ trx }: CommandContext, args: { id: string }
 }
 
 /** Removes sessions that have expired, except those in use; gives their ids so that their files can go. */
-export async function deleteExpiredUploads({ trx, nowMs }: CommandContext, args: { inUse: readonly string[]; max: number }): Promise<string[]> {
-  const rows = await trx.selectFrom('upload').select('id').where('expires_at_ms', '<', nowMs).orderBy('expires_at_ms').limit(args.max).execute();
+export async function deleteExpiredUploads(
+  { trx, nowMs }: CommandContext,
+  args: { inUse: readonly string[]; max: number },
+): Promise<string[]> {
+  const rows = await trx
+    .selectFrom('upload')
+    .select('id')
+    .where('expires_at_ms', '<', nowMs)
+    .orderBy('expires_at_ms')
+    .limit(args.max)
+    .execute();
   const ids = rows.map((row) => row.id).filter((id) => !args.inUse.includes(id));
   if (ids.length > 0) await trx.deleteFrom('upload').where('id', 'in', ids).execute();
   return ids;

@@ -1,7 +1,7 @@
 // Who sends a request: a Bearer token of ours, Basic, or nobody. And the challenge a client gets when that is not enough.
 // distribution's token specification; RFC 9110 section 11; RFC 6750 section 3.
 
-import { type AccessPolicy, authorize, type Access, type RepositoryAction, type RepositoryTarget } from '../auth/access.ts';
+import { type Access, type AccessPolicy, authorize, type RepositoryAction, type RepositoryTarget } from '../auth/access.ts';
 import type { Passwords } from '../auth/passwords.ts';
 import { anonymous, type Principal } from '../auth/principal.ts';
 import type { TokenClaims, Tokens } from '../auth/tokens.ts';
@@ -40,7 +40,8 @@ export function createAuthentication(options: {
       if (scheme === 'bearer') {
         const claims = await tokens.verify(rest);
         const principal = claims === undefined ? undefined : await findPrincipal(claims.subject);
-        if (claims === undefined || principal === undefined) throw new OciError('UNAUTHORIZED', 'the token is not valid or has expired', { detail: { reason: 'invalid_token' } });
+        if (claims === undefined || principal === undefined)
+          throw new OciError('UNAUTHORIZED', 'the token is not valid or has expired', { detail: { reason: 'invalid_token' } });
         return { principal, claims };
       }
       const login = scheme === 'basic' ? parseBasic(rest) : undefined;

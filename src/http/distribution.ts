@@ -65,7 +65,8 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
   const on = async <A extends RepositoryAction>(action: A): Promise<Access<A>> => admit(parts, caller, action, route);
   switch (route.kind) {
     case 'api-version':
-      if (caller.principal.kind === 'anonymous' && caller.claims === undefined) throw new OciError('UNAUTHORIZED', 'log in, or ask the token service for an anonymous token');
+      if (caller.principal.kind === 'anonymous' && caller.claims === undefined)
+        throw new OciError('UNAUTHORIZED', 'log in, or ask the token service for an anonymous token');
       return json(200, {});
     case 'manifest-get': {
       const found = await parts.pull.manifest(await on('pull'), route.reference, request.signal);
@@ -84,8 +85,15 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
       return sendBlob(parts, await on('pull'), route, request);
     case 'manifest-put': {
       const access = await on('push');
-      const bytes = await readBody(request, parts.manifestMaxBytes, () => new OciError('MANIFEST_TOO_LARGE', `a manifest may have at most ${parts.manifestMaxBytes} bytes`));
-      const pushed = await parts.push.manifest(access, route.reference, route.tags, { bytes, contentType: request.headers.get('content-type') ?? undefined });
+      const bytes = await readBody(
+        request,
+        parts.manifestMaxBytes,
+        () => new OciError('MANIFEST_TOO_LARGE', `a manifest may have at most ${parts.manifestMaxBytes} bytes`),
+      );
+      const pushed = await parts.push.manifest(access, route.reference, route.tags, {
+        bytes,
+        contentType: request.headers.get('content-type') ?? undefined,
+      });
       const response = new Response(null, {
         status: 201,
         headers: {
@@ -148,7 +156,8 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
     }
     case 'catalog': {
       if (route.registry !== undefined) throw new OciError('UNSUPPORTED', 'the repositories of another registry cannot be listed here');
-      if (caller.principal.kind === 'anonymous' && caller.claims === undefined) throw new OciError('UNAUTHORIZED', 'log in to list repositories');
+      if (caller.principal.kind === 'anonymous' && caller.claims === undefined)
+        throw new OciError('UNAUTHORIZED', 'log in to list repositories');
       const listed = await parts.catalog.repositories(caller.principal, route.page);
       return json(200, { repositories: listed.items }, nextLink(route, listed));
     }
@@ -159,7 +168,12 @@ async function admit<A extends RepositoryAction>(parts: DistributionParts, calle
   if (!('name' in route)) throw new Error('a route without a repository');
   const target = await resolveName(parts.names, route.name, route.registry);
   if (target === undefined) throw unknownProject(caller, action, route.name);
-  if (target.upstream !== undefined && action === 'push' && !route.name.startsWith(`${target.project.name}/`) && route.registry === undefined) {
+  if (
+    target.upstream !== undefined &&
+    action === 'push' &&
+    !route.name.startsWith(`${target.project.name}/`) &&
+    route.registry === undefined
+  ) {
     // The name went to the root registry only because no project bears its first part.
     if (caller.principal.kind !== 'anonymous') throw unknownProject(caller, action, route.name);
   }
@@ -175,7 +189,11 @@ function unknownProject(caller: Caller, action: RepositoryAction, name: string):
 }
 
 /** Access to the source of a mount, or undefined: a mount that may not be read is like one that is not there. */
-async function admitQuietly(parts: DistributionParts, caller: Caller, name: Parameters<typeof resolveName>[1]): Promise<Access<'pull'> | undefined> {
+async function admitQuietly(
+  parts: DistributionParts,
+  caller: Caller,
+  name: Parameters<typeof resolveName>[1],
+): Promise<Access<'pull'> | undefined> {
   try {
     const target: RepositoryTarget | undefined = await resolveName(parts.names, name, undefined);
     return target === undefined ? undefined : parts.authentication.admit(caller, 'pull', target, name);
@@ -185,10 +203,20 @@ async function admitQuietly(parts: DistributionParts, caller: Caller, name: Para
   }
 }
 
-async function sendBlob(parts: DistributionParts, access: Access<'pull'>, route: Extract<Route, { kind: 'blob-get' }>, request: Request): Promise<Response> {
+async function sendBlob(
+  parts: DistributionParts,
+  access: Access<'pull'>,
+  route: Extract<Route, { kind: 'blob-get' }>,
+  request: Request,
+): Promise<Response> {
   const rangeHeader = freshRange(request, route.digest);
   const wantedStart = rangeHeader === null ? 0 : Number(/^bytes=(\d{1,15})-/.exec(rangeHeader)?.[1] ?? 0);
-  const blob = await parts.pull.blob(access, route.digest, { head: route.head, startBytes: wantedStart, asPusher: mayPush(access) }, request.signal);
+  const blob = await parts.pull.blob(
+    access,
+    route.digest,
+    { head: route.head, startBytes: wantedStart, asPusher: mayPush(access) },
+    request.signal,
+  );
   const headers: Record<string, string> = {
     ...apiVersion,
     'content-type': 'application/octet-stream',
@@ -215,7 +243,7 @@ async function sendBlob(parts: DistributionParts, access: Access<'pull'>, route:
 /** The client has this content already (RFC 9110 section 13.1.2). */
 function isKnown(request: Request, digest: string): boolean {
   const known = request.headers.get('if-none-match');
-  return known !== null && known.split(',').some((tag) => tag.trim().replace(/^W\//, '') === `"${digest}"`);
+  return known?.split(',').some((tag) => tag.trim().replace(/^W\//, '') === `"${digest}"`) === true;
 }
 
 function notModified(digest: string): Response {
@@ -247,12 +275,16 @@ function chunkRange(request: Request): ByteRange | undefined {
   const range = parseChunkRange(header);
   const length = request.headers.get('content-length');
   if (range === undefined) throw new OciError('BLOB_UPLOAD_RANGE', 'Content-Range must be <start>-<end>');
-  if (length !== null && Number(length) !== range.end - range.start) throw new OciError('BLOB_UPLOAD_RANGE', 'Content-Range and Content-Length disagree');
+  if (length !== null && Number(length) !== range.end - range.start)
+    throw new OciError('BLOB_UPLOAD_RANGE', 'Content-Range and Content-Length disagree');
   return range;
 }
 
 function blobCreated(name: string, digest: string): Response {
-  return new Response(null, { status: 201, headers: { ...apiVersion, location: `/v2/${name}/blobs/${digest}`, 'docker-content-digest': digest } });
+  return new Response(null, {
+    status: 201,
+    headers: { ...apiVersion, location: `/v2/${name}/blobs/${digest}`, 'docker-content-digest': digest },
+  });
 }
 
 function uploadAccepted(name: string, upload: string, sizeBytes: number): Response {
@@ -260,7 +292,12 @@ function uploadAccepted(name: string, upload: string, sizeBytes: number): Respon
 }
 
 function uploadHeaders(name: string, upload: string, sizeBytes: number): Record<string, string> {
-  return { ...apiVersion, location: `/v2/${name}/blobs/uploads/${upload}`, range: formatUploadRange(sizeBytes), 'docker-upload-uuid': upload };
+  return {
+    ...apiVersion,
+    location: `/v2/${name}/blobs/uploads/${upload}`,
+    range: formatUploadRange(sizeBytes),
+    'docker-upload-uuid': upload,
+  };
 }
 
 function json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Response {
@@ -282,9 +319,15 @@ function ignoreOwnHost(route: Route, host: string | null): Route {
 }
 
 function challengeFor(parts: DistributionParts, wire: WireRequest, route: Route | undefined, error: OciError): string {
-  const reason = typeof error.detail === 'object' && error.detail !== null && 'reason' in error.detail ? String(error.detail.reason) : undefined;
+  const reason =
+    typeof error.detail === 'object' && error.detail !== null && 'reason' in error.detail ? String(error.detail.reason) : undefined;
   const scope = route === undefined ? undefined : scopeOf(route);
-  return challenge({ origin: wire.origin(), service: parts.service, ...(scope === undefined ? {} : { scope }), ...(reason === undefined ? {} : { reason }) });
+  return challenge({
+    origin: wire.origin(),
+    service: parts.service,
+    ...(scope === undefined ? {} : { scope }),
+    ...(reason === undefined ? {} : { reason }),
+  });
 }
 
 /** The methods a 405 owes (RFC 9110 section 15.5.6). */

@@ -53,12 +53,15 @@ export function startServer(parts: ServerParts, listen: ListenOptions): RunningS
     });
   let server = serve(listen.port);
   const port = server.port ?? listen.port;
-  const watch = listen.tls === undefined ? undefined : watchCertificate(listen.tls, parts.log, () => {
-    // Bun cannot change the certificate of a listening socket: a second server takes the port over, the first one drains.
-    const before = server;
-    server = serve(port);
-    void before.stop(false);
-  });
+  const watch =
+    listen.tls === undefined
+      ? undefined
+      : watchCertificate(listen.tls, parts.log, () => {
+          // Bun cannot change the certificate of a listening socket: a second server takes the port over, the first one drains.
+          const before = server;
+          server = serve(port);
+          void before.stop(false);
+        });
   return {
     port,
     stop: async () => {
@@ -83,13 +86,24 @@ function createHandler(parts: ServerParts): (request: Request, server: Bun.Serve
       server.timeout(request, idleTimeoutS);
       return response;
     } catch (error) {
-      if (error instanceof OciError) return errorResponse(error, { head: isHead });
+      if (error instanceof OciError) {
+        // A 401 without a challenge is none (RFC 9110 15.5.2); the registry API answers with its own before it gets here.
+        return errorResponse(error, {
+          head: isHead,
+          headers: error.code === 'UNAUTHORIZED' ? { 'www-authenticate': 'Basic realm="breakwater"' } : {},
+        });
+      }
       return failure(log, error, isHead);
     }
   };
 }
 
-async function route(parts: ServerParts, request: Request, { path, query }: { path: string; query: string }, peer: () => string | undefined): Promise<Response> {
+async function route(
+  parts: ServerParts,
+  request: Request,
+  { path, query }: { path: string; query: string },
+  peer: () => string | undefined,
+): Promise<Response> {
   if (path === '/healthz') return new Response('ok\n');
   if (path === '/readyz') return (await parts.isReady()) ? new Response('ready\n') : new Response('not ready\n', { status: 503 });
   if (path === '/service/token') return parts.tokenService.answer(request, query);
@@ -125,7 +139,8 @@ function readCertificate(files: TlsFiles): { cert: string; key: string } {
 
 /** Calls `onChange` when the files have changed and have been still for one check, so that a half-written pair is not taken. */
 function watchCertificate(files: TlsFiles, log: Log, onChange: () => void): { stop(): void } {
-  const stamp = (): string => [files.certificateFile, files.privateKeyFile].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0).join(' ');
+  const stamp = (): string =>
+    [files.certificateFile, files.privateKeyFile].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0).join(' ');
   let served = stamp();
   let seen = served;
   const timer = setInterval(() => {

@@ -1,7 +1,10 @@
 // A generator of bytes as a response body: pulled by the client's pace; ended by an error, it resets the connection, so that no client
 // takes a part for the whole; left by the client, it ends the generator.
 
-export function streamOf(start: (signal: AbortSignal) => AsyncGenerator<Uint8Array>, clientSignal: AbortSignal): ReadableStream<Uint8Array> {
+export function streamOf(
+  start: (signal: AbortSignal) => AsyncGenerator<Uint8Array>,
+  clientSignal: AbortSignal,
+): ReadableStream<Uint8Array> {
   const stopped = new AbortController();
   const stop = (): void => stopped.abort(new DOMException('the client left', 'AbortError'));
   clientSignal.addEventListener('abort', stop, { once: true });

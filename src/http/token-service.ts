@@ -2,7 +2,7 @@
 // Docker in mirror mode sends its Docker Hub login here: an unknown user who asks only to pull what is public gets an anonymous token, its
 // password neither logged nor counted. distribution's token specification.
 
-import { decide, type AccessPolicy, type RepositoryAction } from '../auth/access.ts';
+import { type AccessPolicy, decide, type RepositoryAction } from '../auth/access.ts';
 import type { Passwords } from '../auth/passwords.ts';
 import { anonymous, type Principal, principalKey } from '../auth/principal.ts';
 import { type TokenScope, type Tokens, tokenLifeMs } from '../auth/tokens.ts';
@@ -17,7 +17,13 @@ export interface TokenService {
   answer(request: Request, query: string): Promise<Response>;
 }
 
-export function createTokenService(options: { tokens: Tokens; passwords: Passwords; policy: AccessPolicy; names: NameRules; service: string }): TokenService {
+export function createTokenService(options: {
+  tokens: Tokens;
+  passwords: Passwords;
+  policy: AccessPolicy;
+  names: NameRules;
+  service: string;
+}): TokenService {
   const { tokens, passwords, policy, names, service } = options;
   return {
     answer: async (request, query) => {

@@ -15,7 +15,11 @@ export interface ManifestAnswer {
 export type BlobAnswer =
   | { readonly kind: 'file'; readonly path: string; readonly sizeBytes: number }
   | { readonly kind: 'known'; readonly sizeBytes: number }
-  | { readonly kind: 'arriving'; readonly sizeBytes: number | undefined; follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> };
+  | {
+      readonly kind: 'arriving';
+      readonly sizeBytes: number | undefined;
+      follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array>;
+    };
 
 export interface BlobRequest {
   readonly head: boolean;

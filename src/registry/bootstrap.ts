@@ -24,20 +24,39 @@ export async function bootstrap(options: { database: Database; config: Config; a
   const newAdminPassword = (await findAccount(database.read, 'admin')) === undefined ? await createAdmin(options) : undefined;
   for (const [registry, { sources, isPublic }] of config.registries) {
     // What credentials open is not for everybody unless the operator says so.
-    await database.run('ensureMirrorProject', { registry, isPublic: isPublic ?? sources.every((source) => source.credentials === undefined) });
+    await database.run('ensureMirrorProject', {
+      registry,
+      isPublic: isPublic ?? sources.every((source) => source.credentials === undefined),
+    });
   }
   if ((await getMeta(database.read, 'first-boot')) === undefined) {
     const isMirrored = config.registries.has('docker.io');
-    await database.run('createProject', { name: 'library', kind: isMirrored ? 'overlay' : 'local', isPublic: true, ifAbsent: true, ...(isMirrored ? { registry: 'docker.io' } : {}) });
+    await database.run('createProject', {
+      name: 'library',
+      kind: isMirrored ? 'overlay' : 'local',
+      isPublic: true,
+      ifAbsent: true,
+      ...(isMirrored ? { registry: 'docker.io' } : {}),
+    });
     await database.run('setMeta', { key: 'first-boot', value: new Date().toISOString() });
   }
   return newAdminPassword === undefined ? {} : { newAdminPassword };
 }
 
-async function createAdmin({ database, config, adminPassword }: { database: Database; config: Config; adminPassword?: string }): Promise<string | undefined> {
+async function createAdmin({
+  database,
+  config,
+  adminPassword,
+}: {
+  database: Database;
+  config: Config;
+  adminPassword?: string;
+}): Promise<string | undefined> {
   if (adminPassword !== undefined) {
     if (adminPassword.length < 8 || weakPasswords.has(adminPassword.toLowerCase())) {
-      throw new Error('BREAKWATER_ADMIN_PASSWORD is too short or widely known; use at least 8 characters, or leave it out to have one made');
+      throw new Error(
+        'BREAKWATER_ADMIN_PASSWORD is too short or widely known; use at least 8 characters, or leave it out to have one made',
+      );
     }
     await database.run('createAccount', { name: 'admin', passwordHash: await hashPassword(adminPassword), isAdmin: true });
     return undefined;

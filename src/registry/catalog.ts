@@ -27,7 +27,13 @@ export interface Catalog {
   /** NAME_UNKNOWN when there is no such repository. */
   tags(access: Access<'pull'>, page: Page, signal: AbortSignal): Promise<Listed<Tag>>;
   /** Descriptors of the referrers; an empty list when there are none, whether the subject exists or not. */
-  referrers(access: Access<'pull'>, subject: Digest, artifactType: string | undefined, page: Page, signal: AbortSignal): Promise<Listed<ReferrerDescriptor>>;
+  referrers(
+    access: Access<'pull'>,
+    subject: Digest,
+    artifactType: string | undefined,
+    page: Page,
+    signal: AbortSignal,
+  ): Promise<Listed<ReferrerDescriptor>>;
   /** Repositories the principal may see. */
   repositories(principal: Principal, page: Page): Promise<Listed<string>>;
 }
@@ -40,8 +46,10 @@ export function createCatalog(options: { database: Database; content: ContentQue
       const limit = pageSize(page);
       const own = await localTags(access.target.name, page.last, limit + 1);
       const mirrored = access.target.upstream !== undefined ? access.target : access.target.fallback;
-      const upstream = mirrored === undefined ? undefined : await mirroredTags(mirrored.name, page.last, limit + 1, () => mirror.tags(mirrored, signal));
-      if (own === undefined && upstream === undefined) throw new OciError('NAME_UNKNOWN', 'there is no such repository', { detail: { name: access.target.name } });
+      const upstream =
+        mirrored === undefined ? undefined : await mirroredTags(mirrored.name, page.last, limit + 1, () => mirror.tags(mirrored, signal));
+      if (own === undefined && upstream === undefined)
+        throw new OciError('NAME_UNKNOWN', 'there is no such repository', { detail: { name: access.target.name } });
       const all = upstream === undefined ? (own ?? []) : mergeTags(own ?? [], upstream);
       return cut(all, limit, (tag) => tag);
     },
@@ -64,7 +72,8 @@ export function createCatalog(options: { database: Database; content: ContentQue
       }
       for (const descriptor of mirrored === undefined ? [] : await mirror.referrers(mirrored, subject, signal)) {
         const isWanted = artifactType === undefined || descriptor.artifactType === artifactType;
-        if (isWanted && (page.last === undefined || descriptor.digest > page.last) && !found.has(descriptor.digest)) found.set(descriptor.digest, descriptor);
+        if (isWanted && (page.last === undefined || descriptor.digest > page.last) && !found.has(descriptor.digest))
+          found.set(descriptor.digest, descriptor);
       }
       const sorted = [...found.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1));
       return cut(sorted, limit, (descriptor) => descriptor.digest);
@@ -87,7 +96,12 @@ export function createCatalog(options: { database: Database; content: ContentQue
   }
 
   /** An upstream's list and what is cached of it, so that the list never gets shorter when the upstream is away. */
-  async function mirroredTags(name: string, after: string | undefined, limit: number, ask: () => Promise<readonly Tag[] | undefined>): Promise<Tag[] | undefined> {
+  async function mirroredTags(
+    name: string,
+    after: string | undefined,
+    limit: number,
+    ask: () => Promise<readonly Tag[] | undefined>,
+  ): Promise<Tag[] | undefined> {
     const [cached, listed] = [await localTags(name, after, limit), await ask()];
     if (cached === undefined && listed === undefined) return undefined;
     const behind = (listed ?? []).filter((tag) => after === undefined || compareTags(tag, after) > 0);
@@ -101,7 +115,7 @@ export function referrersIndex(descriptors: readonly ReferrerDescriptor[]): stri
 }
 
 /** The spec's order of tags: case-insensitive, then by code. */
-export function compareTags(a: string, b: string): number {
+function compareTags(a: string, b: string): number {
   const [foldedA, foldedB] = [a.toLowerCase(), b.toLowerCase()];
   if (foldedA !== foldedB) return foldedA < foldedB ? -1 : 1;
   return a === b ? 0 : a < b ? -1 : 1;

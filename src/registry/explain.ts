@@ -2,7 +2,7 @@
 // from where (design 7.7).
 
 import type { RepositoryTarget } from '../auth/access.ts';
-import { readReferenceTrails, readTagTrail, type ReferenceTrail } from '../db/content.ts';
+import { type ReferenceTrail, readReferenceTrails, readTagTrail } from '../db/content.ts';
 import type { Database } from '../db/database.ts';
 import { type Digest, requireDigest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
@@ -130,5 +130,8 @@ function parseImage(image: string): { readonly name: ReturnType<typeof requireRe
   }
   const colon = image.lastIndexOf(':');
   const hasTag = colon > image.lastIndexOf('/');
-  return { name: requireRepositoryName(hasTag ? image.slice(0, colon) : image), reference: requireTag(hasTag ? image.slice(colon + 1) : 'latest') };
+  return {
+    name: requireRepositoryName(hasTag ? image.slice(0, colon) : image),
+    reference: requireTag(hasTag ? image.slice(colon + 1) : 'latest'),
+  };
 }

@@ -15,10 +15,10 @@ import { OciError } from '../oci/errors.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError } from '../upstream/verdict.ts';
-import { failedAttempt, skippedAttempt, type SourcePool } from './source-pool.ts';
+import { failedAttempt, type SourcePool, skippedAttempt } from './source-pool.ts';
 import type { Attempt, Segment } from './trail.ts';
 
-export const holdBackBytes = 64 * 1024;
+const holdBackBytes = 64 * 1024;
 /** Blobs up to this size are verified before their first byte goes out. */
 export const verifyFirstBytes = 8 * 1024 * 1024;
 const firstByteTimeoutMs = 10_000;
@@ -86,7 +86,10 @@ export function startFill(parts: FillParts, request: FillRequest, admit: (task: 
     for (;;) {
       const { spool, round } = state;
       if (spool === undefined) {
-        if (isSettled) return void (await settled);
+        if (isSettled) {
+          await settled;
+          return;
+        }
         await waiters.next(signal);
         continue;
       }
@@ -136,14 +139,23 @@ async function run(parts: FillParts, request: FillRequest, state: FillState, wak
     try {
       const contributors = await fetchWhole({ parts, request, state, wake, excluded, mayMix: round === 1 });
       if (spool.digest() === request.digest) {
-        for (const source of contributors) parts.pool.health.report(source.id, { verdict: 'ok', ms: 0, repository: request.repository, trust: source.trust, verified: true });
+        for (const source of contributors)
+          parts.pool.health.report(source.id, {
+            verdict: 'ok',
+            ms: 0,
+            repository: request.repository,
+            trust: source.trust,
+            verified: true,
+          });
         state.totalBytes = spool.acceptedBytes;
         state.releasedBytes = spool.acceptedBytes;
         await request.keep(spool, state);
         return;
       }
       quarantine(parts, request, contributors, excluded);
-      state.attempts.push(...contributors.map((source): Attempt => ({ source: source.url, verdict: 'wrong-digest', detail: 'wrong bytes', ms: 0, bytes: 0 })));
+      state.attempts.push(
+        ...contributors.map((source): Attempt => ({ source: source.url, verdict: 'wrong-digest', detail: 'wrong bytes', ms: 0, bytes: 0 })),
+      );
       await spool.fail(new WrongBytes('the bytes had another digest'));
       if (round === wholeAttemptsMax) throw new SourcesFailed(state.attempts);
     } catch (error) {
@@ -160,7 +172,8 @@ async function run(parts: FillParts, request: FillRequest, state: FillState, wak
 function quarantine(parts: FillParts, request: FillRequest, contributors: readonly Source[], excluded: Set<string>): void {
   for (const source of contributors) {
     excluded.add(source.id);
-    if (contributors.length === 1 || source.trust !== 'authority') parts.pool.health.quarantine(source.id, `wrong bytes for ${request.digest}`);
+    if (contributors.length === 1 || source.trust !== 'authority')
+      parts.pool.health.quarantine(source.id, `wrong bytes for ${request.digest}`);
   }
 }
 
@@ -231,7 +244,8 @@ function nextSource(fetching: Fetching, tries: ReadonlyMap<string, number>): Sou
     .sort((a, b) => a.tries - b.tries || a.order - b.order);
   for (const { source } of left) {
     if (parts.pool.health.allow(source.id, request.repository) !== 'no') return source;
-    if (!state.attempts.some((attempt) => attempt.source === source.url)) state.attempts.push(skippedAttempt(source, parts.pool.snapshot(source)));
+    if (!state.attempts.some((attempt) => attempt.source === source.url))
+      state.attempts.push(skippedAttempt(source, parts.pool.snapshot(source)));
   }
   return undefined;
 }
@@ -255,9 +269,14 @@ async function fetchFrom(fetching: Fetching, source: Source, offset: number, onF
   for await (const received of answer.body) {
     const chunk = received.subarray(Math.min(skipBytes, received.byteLength));
     skipBytes -= received.byteLength - chunk.byteLength;
-    if (spool.acceptedBytes + chunk.byteLength > request.blobMaxBytes) throw new UpstreamError('too-large', { detail: 'larger than the limit for blobs' });
+    if (spool.acceptedBytes + chunk.byteLength > request.blobMaxBytes)
+      throw new UpstreamError('too-large', { detail: 'larger than the limit for blobs' });
     await spool.append(chunk);
-    if (mayRelease && (state.totalBytes ?? Number.MAX_SAFE_INTEGER) > verifyFirstBytes && spool.acceptedBytes - holdBackBytes > state.releasedBytes) {
+    if (
+      mayRelease &&
+      (state.totalBytes ?? Number.MAX_SAFE_INTEGER) > verifyFirstBytes &&
+      spool.acceptedBytes - holdBackBytes > state.releasedBytes
+    ) {
       state.releasedBytes = spool.acceptedBytes - holdBackBytes;
       spool.release(state.releasedBytes);
       wake();
@@ -288,7 +307,7 @@ function createWaiters(): { wake(): void; next(signal: AbortSignal): Promise<voi
         if (signal.aborted) return reject(signal.reason);
         const onAbort = (): void => reject(signal.reason);
         signal.addEventListener('abort', onAbort, { once: true });
-        changed.promise.then(() => {
+        void changed.promise.then(() => {
           signal.removeEventListener('abort', onAbort);
           resolve();
         });

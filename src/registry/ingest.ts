@@ -81,7 +81,12 @@ export function createIngest({ store, database }: { store: BlobStore; database: 
         ...(manifest.subject === undefined ? {} : { subjectDigest: manifest.subject.digest }),
         annotations: JSON.stringify(manifest.annotations),
         bytes,
-        references: manifest.references.map(({ digest: child, kind, sizeBytes, required }) => ({ digest: child, kind, sizeBytes, required })),
+        references: manifest.references.map(({ digest: child, kind, sizeBytes, required }) => ({
+          digest: child,
+          kind,
+          sizeBytes,
+          required,
+        })),
         tags,
         completeness,
         ...(tagTrust === undefined ? {} : { tagTrust }),
@@ -92,6 +97,6 @@ export function createIngest({ store, database }: { store: BlobStore; database: 
   };
 }
 
-export function digestMismatch(expected: Digest, actual: Digest): OciError {
+function digestMismatch(expected: Digest, actual: Digest): OciError {
   return new OciError('DIGEST_INVALID', 'the content has another digest than stated', { detail: { expected, actual } });
 }

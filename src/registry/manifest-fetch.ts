@@ -9,8 +9,8 @@ import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Source } from '../upstream/source.ts';
-import type { Ingest } from './ingest.ts';
 import { type ManifestAnswer, manifestUnknown } from './answers.ts';
+import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { SourcePool } from './source-pool.ts';
 import { type Attempt, formatTrail } from './trail.ts';
@@ -23,7 +23,11 @@ export interface ManifestFetcher {
   /** Local, or from the sources in the order of health. MANIFEST_UNKNOWN only by an authority's word. */
   byDigest(target: MirrorTarget, digest: Digest): Promise<ManifestAnswer>;
   /** Keeps a manifest a source gave for a tag; the tag itself is not set. */
-  keep(target: MirrorTarget, manifest: { readonly bytes: Uint8Array; readonly mediaType: string; readonly digest: Digest }, source: Source): Promise<void>;
+  keep(
+    target: MirrorTarget,
+    manifest: { readonly bytes: Uint8Array; readonly mediaType: string; readonly digest: Digest },
+    source: Source,
+  ): Promise<void>;
   setTag(target: MirrorTarget, tag: Tag, manifest: ManifestAnswer, trust: TagTrust, trail: string): Promise<void>;
 }
 
@@ -37,7 +41,12 @@ export function createManifestFetcher(options: {
 }): ManifestFetcher {
   const { content, database, ingest, client, pool, clock } = options;
   const flights = createSingleFlight<ManifestAnswer>();
-  const store = async (target: MirrorTarget, manifest: { bytes: Uint8Array; mediaType: string; digest: Digest }, trail: string, tag?: { name: Tag; trust: TagTrust }): Promise<void> => {
+  const store = async (
+    target: MirrorTarget,
+    manifest: { bytes: Uint8Array; mediaType: string; digest: Digest },
+    trail: string,
+    tag?: { name: Tag; trust: TagTrust },
+  ): Promise<void> => {
     await ingest.manifest({
       repositoryId: await ensureRepository(database, target.project.id, target.name),
       bytes: manifest.bytes,
@@ -76,7 +85,11 @@ export function createManifestFetcher(options: {
       return flights.run(`${target.name}@${digest}`, () => fetch(target, digest));
     },
     keep: (target, manifest, source) =>
-      store(target, manifest, formatTrail({ atMs: clock.nowMs(), attempts: [{ source: source.url, verdict: 'ok', ms: 0, bytes: manifest.bytes.byteLength }] })),
+      store(
+        target,
+        manifest,
+        formatTrail({ atMs: clock.nowMs(), attempts: [{ source: source.url, verdict: 'ok', ms: 0, bytes: manifest.bytes.byteLength }] }),
+      ),
     setTag: (target, tag, manifest, trust, trail) => store(target, manifest, trail, { name: tag, trust }),
   };
 }

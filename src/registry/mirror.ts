@@ -12,9 +12,9 @@ import { type Digest, parseDigest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { parseTag, type Reference, type Tag } from '../oci/reference.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
+import { type BlobAnswer, type BlobRequest, blobUnknown, type ManifestAnswer, type ReferrerDescriptor } from './answers.ts';
 import { type Fill, type FillParts, SourcesFailed, startFill, verifyFirstBytes } from './fill.ts';
 import type { Ingest } from './ingest.ts';
-import { type BlobAnswer, type BlobRequest, blobUnknown, type ManifestAnswer, type ReferrerDescriptor } from './answers.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
 import { type MirrorTarget, mirrorAccess, mirrorTargetOf } from './mirror-target.ts';
 import type { SourcePool } from './source-pool.ts';
@@ -65,7 +65,10 @@ export function createMirror(options: MirrorOptions): Mirror {
   const listingFlights = createSingleFlight<readonly Tag[] | undefined>();
 
   const remember = (key: string, error: unknown): void => {
-    const attempts = error instanceof OciError && typeof error.detail === 'object' && error.detail !== null && 'attempts' in error.detail ? (error.detail.attempts as Attempt[]) : undefined;
+    const attempts =
+      error instanceof OciError && typeof error.detail === 'object' && error.detail !== null && 'attempts' in error.detail
+        ? (error.detail.attempts as Attempt[])
+        : undefined;
     if (attempts !== undefined) failures.set(key, { atMs: clock.nowMs(), attempts });
   };
 
@@ -100,7 +103,10 @@ export function createMirror(options: MirrorOptions): Mirror {
     referrers: async (target, subject) => {
       const { registry, repository } = mirrorTargetOf(target).upstream;
       for (const source of pool.ranked(registry, repository, 'authority')) {
-        const asked = await pool.ask(source, { repository, run: () => client.getReferrers(source, repository, subject, { timeoutMs: rules.revalidateTimeoutMs }) });
+        const asked = await pool.ask(source, {
+          repository,
+          run: () => client.getReferrers(source, repository, subject, { timeoutMs: rules.revalidateTimeoutMs }),
+        });
         if ('value' in asked) return asked.value === undefined ? [] : readReferrers(asked.value.bytes);
       }
       return [];
@@ -116,7 +122,11 @@ export function createMirror(options: MirrorOptions): Mirror {
   async function linkPublic(target: MirrorTarget, digest: Digest): Promise<boolean> {
     if (!pool.isAnonymous(target.upstream.registry) || (await content.originOf(digest)) !== 'public') return false;
     const repositoryId = await ensureRepository(database, target.project.id, target.name);
-    return database.run('linkBlob', { repositoryId, digest, trail: formatTrail({ atMs: clock.nowMs(), attempts: [], reason: 'here already, fetched for another repository' }) });
+    return database.run('linkBlob', {
+      repositoryId,
+      digest,
+      trail: formatTrail({ atMs: clock.nowMs(), attempts: [], reason: 'here already, fetched for another repository' }),
+    });
   }
 
   async function storedBlob(target: MirrorTarget, digest: Digest): Promise<BlobAnswer> {
@@ -125,7 +135,13 @@ export function createMirror(options: MirrorOptions): Mirror {
     return { ...store.open(found.storageKey), sizeBytes: found.sizeBytes };
   }
 
-  async function awaitFill(target: MirrorTarget, digest: Digest, statedBytes: number | undefined, request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer> {
+  async function awaitFill(
+    target: MirrorTarget,
+    digest: Digest,
+    statedBytes: number | undefined,
+    request: BlobRequest,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer> {
     const fill = fillOf(target, digest, statedBytes);
     const isSmall = (fill.totalBytes ?? Number.MAX_SAFE_INTEGER) <= verifyFirstBytes;
     const left = new Promise<never>((_, reject) => signal.addEventListener('abort', () => reject(signal.reason), { once: true }));
@@ -187,7 +203,10 @@ export function createMirror(options: MirrorOptions): Mirror {
     const attempts: Attempt[] = [];
     const { registry, repository } = target.upstream;
     for (const source of pool.ranked(registry, repository)) {
-      const asked = await pool.ask(source, { repository, run: () => client.headBlob(source, repository, digest, { timeoutMs: listingTimeoutMs }) });
+      const asked = await pool.ask(source, {
+        repository,
+        run: () => client.headBlob(source, repository, digest, { timeoutMs: listingTimeoutMs }),
+      });
       attempts.push(asked.attempt);
       if ('value' in asked && asked.value.sizeBytes !== undefined) return asked.value.sizeBytes;
     }
@@ -203,7 +222,11 @@ export function createMirror(options: MirrorOptions): Mirror {
           const tags: Tag[] = [];
           let next: string | undefined;
           for (let page = 0; page < listingPagesMax && tags.length < listedTagsMax; page++) {
-            const answer = await client.listTags(source, repository, { timeoutMs: listingTimeoutMs, n: 1000, ...(next === undefined ? {} : { next }) });
+            const answer = await client.listTags(source, repository, {
+              timeoutMs: listingTimeoutMs,
+              n: 1000,
+              ...(next === undefined ? {} : { next }),
+            });
             for (const text of answer.tags) {
               const tag = parseTag(text);
               if (tag !== undefined) tags.push(tag);
@@ -220,14 +243,19 @@ export function createMirror(options: MirrorOptions): Mirror {
   }
 
   function asPullError(target: MirrorTarget, digest: Digest, error: unknown): unknown {
-    if (error instanceof LimitError) return new OciError('UNAVAILABLE', 'too many downloads wait already; try again shortly', { retryAfterMs: 5000 });
+    if (error instanceof LimitError)
+      return new OciError('UNAVAILABLE', 'too many downloads wait already; try again shortly', { retryAfterMs: 5000 });
     if (!(error instanceof SourcesFailed)) return error;
     return blobFailure(target, digest, error.attempts);
   }
 
   function blobFailure(target: MirrorTarget, digest: Digest, attempts: readonly Attempt[]): OciError {
-    const authorities = new Set(pool.sourcesOf(target.upstream.registry).flatMap((source) => (source.trust === 'authority' ? [source.url] : [])));
-    const isAbsent = attempts.some((attempt) => authorities.has(attempt.source) && (attempt.verdict === 'not-found' || attempt.verdict === 'gone'));
+    const authorities = new Set(
+      pool.sourcesOf(target.upstream.registry).flatMap((source) => (source.trust === 'authority' ? [source.url] : [])),
+    );
+    const isAbsent = attempts.some(
+      (attempt) => authorities.has(attempt.source) && (attempt.verdict === 'not-found' || attempt.verdict === 'gone'),
+    );
     return isAbsent ? blobUnknown(digest) : unavailable(target, attempts);
   }
 }
@@ -235,7 +263,10 @@ export function createMirror(options: MirrorOptions): Mirror {
 /** The descriptors of an upstream's referrers index; what is malformed is left out. */
 function readReferrers(bytes: Uint8Array): ReferrerDescriptor[] {
   const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
-  const manifests = typeof value === 'object' && value !== null && 'manifests' in value && Array.isArray(value.manifests) ? (value.manifests as unknown[]) : [];
+  const manifests =
+    typeof value === 'object' && value !== null && 'manifests' in value && Array.isArray(value.manifests)
+      ? (value.manifests as unknown[])
+      : [];
   return manifests.flatMap((item): ReferrerDescriptor[] => {
     if (typeof item !== 'object' || item === null) return [];
     const { mediaType, digest, size, artifactType, annotations } = item as Record<string, unknown>;

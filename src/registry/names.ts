@@ -23,7 +23,7 @@ export function canonicalRegistry(registry: string): string {
 }
 
 /** A repository as its registry names it: Docker Hub's short names stand for `library/...`. */
-export function upstreamName(registry: string, repository: string): RepositoryName {
+function upstreamName(registry: string, repository: string): RepositoryName {
   const full = registry === 'docker.io' && !repository.includes('/') ? `library/${repository}` : repository;
   return requireRepositoryName(full);
 }
@@ -32,7 +32,11 @@ export function upstreamName(registry: string, repository: string): RepositoryNa
  * What a requested name means. Gives undefined when it means nothing here: no project of that name and no root registry.
  * Throws DENIED for a registry that is not configured, NAME_INVALID for a mirror name without a repository.
  */
-export async function resolveName(rules: NameRules, name: RepositoryName, registry: string | undefined): Promise<RepositoryTarget | undefined> {
+export async function resolveName(
+  rules: NameRules,
+  name: RepositoryName,
+  registry: string | undefined,
+): Promise<RepositoryTarget | undefined> {
   if (registry !== undefined) {
     const asked = canonicalRegistry(registry);
     const target = await mirrorTarget(rules, asked, withoutRegistry(name, asked));

@@ -40,11 +40,13 @@ export function createProjects({ database, names, cache }: { database: Database;
         throw new OciError('NAME_INVALID', 'a project name has lower-case letters, digits and single separators (. _ -), and no slash');
       }
       const registry = wish.registry === undefined ? undefined : canonicalRegistry(wish.registry);
-      if (wish.kind === 'local' && registry !== undefined) throw new OciError('BAD_REQUEST', 'a local project has no registry; use --kind mirror or overlay');
+      if (wish.kind === 'local' && registry !== undefined)
+        throw new OciError('BAD_REQUEST', 'a local project has no registry; use --kind mirror or overlay');
       if (wish.kind !== 'local') {
         const known = [...names.registries].join(', ');
         if (registry === undefined) throw new OciError('BAD_REQUEST', `a ${wish.kind} project needs a registry, one of: ${known}`);
-        if (!names.registries.has(registry)) throw new OciError('BAD_REQUEST', `${registry} has no sources here; configure it first. Known: ${known}`);
+        if (!names.registries.has(registry))
+          throw new OciError('BAD_REQUEST', `${registry} has no sources here; configure it first. Known: ${known}`);
       }
       const project = await database.run('createProject', {
         name: wish.name,
@@ -69,8 +71,16 @@ export function createProjects({ database, names, cache }: { database: Database;
     const mirror = await names.projects.mirrorOf(rootRegistry);
     if (mirror === undefined) return [];
     const prefix = `${mirror.name}/${name}/`;
-    const cached = await database.read.selectFrom('repository').select('name').where('name', '>=', prefix).where('name', '<', `${prefix}~`).limit(1).executeTakeFirst();
+    const cached = await database.read
+      .selectFrom('repository')
+      .select('name')
+      .where('name', '>=', prefix)
+      .where('name', '<', `${prefix}~`)
+      .limit(1)
+      .executeTakeFirst();
     if (cached === undefined) return [];
-    return [`${name}/... of ${rootRegistry} was pulled through this server before; from now on these names mean this project. They stay reachable as ${prefix}...`];
+    return [
+      `${name}/... of ${rootRegistry} was pulled through this server before; from now on these names mean this project. They stay reachable as ${prefix}...`,
+    ];
   }
 }

@@ -7,8 +7,8 @@ import type { Database } from '../db/database.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Reference, Tag } from '../oci/reference.ts';
-import type { Ingest } from './ingest.ts';
 import { blobUnknown, manifestUnknown } from './answers.ts';
+import type { Ingest } from './ingest.ts';
 import { ensureRepository } from './uploads.ts';
 
 export interface PushedManifest {
@@ -18,7 +18,12 @@ export interface PushedManifest {
 
 export interface Push {
   /** Stores the manifest and sets its tags. */
-  manifest(access: Access<'push'>, reference: Reference, tags: readonly Tag[], body: { bytes: Uint8Array; contentType: string | undefined }): Promise<PushedManifest>;
+  manifest(
+    access: Access<'push'>,
+    reference: Reference,
+    tags: readonly Tag[],
+    body: { bytes: Uint8Array; contentType: string | undefined },
+  ): Promise<PushedManifest>;
   /** By tag: the tag goes, the manifest stays. By digest: the manifest goes with all its tags. */
   deleteManifest(access: Access<'delete'>, reference: Reference): Promise<void>;
   deleteBlob(access: Access<'delete'>, digest: Digest): Promise<void>;
@@ -43,7 +48,12 @@ export function createPush({ database, content, ingest }: { database: Database; 
       const repositoryId = await content.repositoryId(name);
       if (repositoryId === undefined) throw manifestUnknown(reference);
       if (reference.kind === 'tag') await database.run('deleteTag', { repositoryId, tag: reference.tag });
-      else await database.run('deleteManifest', { repositoryId, digest: reference.digest, allowsSparse: project.allowsSparse || project.kind === 'mirror' });
+      else
+        await database.run('deleteManifest', {
+          repositoryId,
+          digest: reference.digest,
+          allowsSparse: project.allowsSparse || project.kind === 'mirror',
+        });
     },
     deleteBlob: async (access, digest) => {
       if (access.target.project.kind === 'mirror') {

@@ -2,7 +2,7 @@
 // Every answer, good or bad, is reported to the health record and kept for the trail.
 
 import type { Clock } from '../lib/clock.ts';
-import { type Outcome, type SourceHealth, type SourceSnapshot } from '../upstream/health.ts';
+import type { Outcome, SourceHealth, SourceSnapshot } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError } from '../upstream/verdict.ts';
 import type { Attempt } from './trail.ts';
@@ -26,9 +26,15 @@ export interface Question<T> {
   /** The answer was proven by a digest known before. */
   readonly verified?: boolean;
 }
-export type Asked<T> = { readonly value: T; readonly attempt: Attempt } | { readonly error: UpstreamError | undefined; readonly attempt: Attempt };
+export type Asked<T> =
+  | { readonly value: T; readonly attempt: Attempt }
+  | { readonly error: UpstreamError | undefined; readonly attempt: Attempt };
 
-export function createSourcePool(options: { sources: ReadonlyMap<string, readonly Source[]>; health: SourceHealth; clock: Clock }): SourcePool {
+export function createSourcePool(options: {
+  sources: ReadonlyMap<string, readonly Source[]>;
+  health: SourceHealth;
+  clock: Clock;
+}): SourcePool {
   const { sources, health, clock } = options;
   const sourcesOf = (registry: string): readonly Source[] => sources.get(registry) ?? [];
   return {
@@ -43,7 +49,8 @@ export function createSourcePool(options: { sources: ReadonlyMap<string, readonl
       ),
     snapshot: (source) => health.snapshot(source.id),
     ask: async (source, question) => {
-      if (health.allow(source.id, question.repository) === 'no') return { error: undefined, attempt: skippedAttempt(source, health.snapshot(source.id)) };
+      if (health.allow(source.id, question.repository) === 'no')
+        return { error: undefined, attempt: skippedAttempt(source, health.snapshot(source.id)) };
       const startMs = clock.monotonicMs();
       try {
         const value = await question.run(source);
@@ -56,7 +63,10 @@ export function createSourcePool(options: { sources: ReadonlyMap<string, readonl
           throw error;
         }
         const ms = Math.round(clock.monotonicMs() - startMs);
-        health.report(source.id, { ...outcome(error.verdict, ms, source, question), ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }) });
+        health.report(source.id, {
+          ...outcome(error.verdict, ms, source, question),
+          ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+        });
         if (error.verdict === 'wrong-digest') health.quarantine(source.id, error.detail);
         return { error, attempt: failedAttempt(source, error, ms, 0) };
       }

@@ -86,7 +86,13 @@ export function createTagResolver(options: {
   type Word = { readonly digest: Digest; readonly trust: TagTrust; readonly reason: string };
 
   /** The first authority that answers decides; 'absent' is its word too. Undefined when none could be asked. */
-  async function askAuthorities(target: MirrorTarget, tag: Tag, known: StoredTag | undefined, attempts: Attempt[], deadlineMs: number): Promise<Word | 'absent' | undefined> {
+  async function askAuthorities(
+    target: MirrorTarget,
+    tag: Tag,
+    known: StoredTag | undefined,
+    attempts: Attempt[],
+    deadlineMs: number,
+  ): Promise<Word | 'absent' | undefined> {
     for (const source of pool.ranked(target.upstream.registry, target.upstream.repository, 'authority')) {
       if (pool.health.isQuarantined(source.id)) continue;
       const asked = await head(source, target, tag, known, deadlineMs);
@@ -98,7 +104,13 @@ export function createTagResolver(options: {
   }
 
   /** No authority answered: what several independent sources say together, or one alone when nothing is known. */
-  async function askOthers(target: MirrorTarget, tag: Tag, known: StoredTag | undefined, attempts: Attempt[], deadlineMs: number): Promise<Word | undefined> {
+  async function askOthers(
+    target: MirrorTarget,
+    tag: Tag,
+    known: StoredTag | undefined,
+    attempts: Attempt[],
+    deadlineMs: number,
+  ): Promise<Word | undefined> {
     const sources = pool
       .ranked(target.upstream.registry, target.upstream.repository, 'digest-only')
       .filter((source) => !pool.health.isQuarantined(source.id))
@@ -111,25 +123,39 @@ export function createTagResolver(options: {
         if ('value' in asked) votes.push({ source, digest: asked.value });
       }),
     );
-    const agreed = votes.find((vote) => votes.some((other) => other.digest === vote.digest && hostOf(other.source) !== hostOf(vote.source)));
-    if (agreed !== undefined) return { digest: agreed.digest, trust: 'confirmed', reason: 'no authority answered; independent sources agree' };
+    const agreed = votes.find((vote) =>
+      votes.some((other) => other.digest === vote.digest && hostOf(other.source) !== hostOf(vote.source)),
+    );
+    if (agreed !== undefined)
+      return { digest: agreed.digest, trust: 'confirmed', reason: 'no authority answered; independent sources agree' };
     if (known !== undefined) {
       const same = votes.find((vote) => vote.digest === known.digest);
-      return same === undefined ? undefined : { digest: same.digest, trust: known.trust, reason: `${same.source.url} still has the known digest` };
+      return same === undefined
+        ? undefined
+        : { digest: same.digest, trust: known.trust, reason: `${same.source.url} still has the known digest` };
     }
     const [alone] = sources.flatMap((source) => votes.filter((vote) => vote.source === source));
     return alone === undefined ? undefined : { digest: alone.digest, trust: 'unconfirmed', reason: `only ${alone.source.url} answered` };
   }
 
   /** The digest a source gives for the tag: by HEAD, and by GET where HEAD does not tell it. */
-  async function head(source: Source, target: MirrorTarget, tag: Tag, known: StoredTag | undefined, deadlineMs: number): Promise<Asked<Digest>> {
+  async function head(
+    source: Source,
+    target: MirrorTarget,
+    tag: Tag,
+    known: StoredTag | undefined,
+    deadlineMs: number,
+  ): Promise<Asked<Digest>> {
     const { repository } = target.upstream;
     const timeLeft = (): number => Math.max(1, Math.min(firstAnswerTimeoutMs, deadlineMs - clock.monotonicMs()));
     return pool.ask(source, {
       repository,
       run: async () => {
         const isCold = known === undefined;
-        const told = isCold && source.trust === 'authority' && isFirst(source, target) ? undefined : (await headOrNothing(source, repository, tag, timeLeft())).digest;
+        const told =
+          isCold && source.trust === 'authority' && isFirst(source, target)
+            ? undefined
+            : (await headOrNothing(source, repository, tag, timeLeft())).digest;
         if (told !== undefined) return told;
         const manifest = await client.getManifest(source, repository, tag, { timeoutMs: timeLeft() });
         await fetcher.keep(target, manifest, source);
@@ -153,11 +179,24 @@ export function createTagResolver(options: {
     return pool.ranked(target.upstream.registry, target.upstream.repository)[0]?.id === source.id;
   }
 
-  async function accept(target: MirrorTarget, tag: Tag, known: StoredTag | undefined, word: Word, attempts: readonly Attempt[]): Promise<ManifestAnswer> {
+  async function accept(
+    target: MirrorTarget,
+    tag: Tag,
+    known: StoredTag | undefined,
+    word: Word,
+    attempts: readonly Attempt[],
+  ): Promise<ManifestAnswer> {
     const trail = formatTrail({ atMs: clock.nowMs(), attempts, reason: word.reason });
     const warning = word.trust === 'unconfirmed' ? unconfirmedWarning : undefined;
     if (known !== undefined && known.digest === word.digest) {
-      await database.run('recordTagCheck', { repositoryId: known.repositoryId, tag, digest: known.digest, verified: true, trust: word.trust, trail });
+      await database.run('recordTagCheck', {
+        repositoryId: known.repositoryId,
+        tag,
+        digest: known.digest,
+        verified: true,
+        trust: word.trust,
+        trail,
+      });
       return answer(known, warning);
     }
     const manifest = await fetcher.byDigest(target, word.digest);
@@ -180,4 +219,3 @@ function staleWarning(known: StoredTag): string {
 function hostOf(source: Source): string {
   return new URL(source.url).host;
 }
-

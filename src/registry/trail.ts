@@ -45,7 +45,10 @@ export function parseTrail(text: string | null): Trail | undefined {
 export function describeAttempts(attempts: readonly Attempt[]): string {
   if (attempts.length === 0) return 'no source is configured';
   const latest = new Map(attempts.map((attempt) => [attempt.source, attempt]));
-  return [...latest.values()].map((attempt) => `${hostOf(attempt.source)}: ${attempt.detail ?? attempt.verdict}`).join('; ').slice(0, 400);
+  return [...latest.values()]
+    .map((attempt) => `${hostOf(attempt.source)}: ${attempt.detail ?? attempt.verdict}`)
+    .join('; ')
+    .slice(0, 400);
 }
 
 function hostOf(source: string): string {

@@ -8,7 +8,15 @@ import { type Attempt, describeAttempts } from './trail.ts';
 export function unavailable(target: MirrorTarget, attempts: readonly Attempt[]): OciError {
   const line = describeAttempts(attempts);
   const { registry, repository } = target.upstream;
-  const isRefused = attempts.length > 0 && attempts.every((attempt) => attempt.verdict === 'denied' || attempt.verdict === 'unauthorized' || attempt.verdict === 'not-found');
-  if (isRefused) return new OciError('DENIED', `${registry} refuses ${repository}: it does not exist there or needs credentials (${line})`, { detail: { attempts } });
-  return new OciError('UNAVAILABLE', `${registry} cannot be reached and this is not cached: ${line}`, { detail: { attempts }, retryAfterMs: 5000 });
+  const isRefused =
+    attempts.length > 0 &&
+    attempts.every((attempt) => attempt.verdict === 'denied' || attempt.verdict === 'unauthorized' || attempt.verdict === 'not-found');
+  if (isRefused)
+    return new OciError('DENIED', `${registry} refuses ${repository}: it does not exist there or needs credentials (${line})`, {
+      detail: { attempts },
+    });
+  return new OciError('UNAVAILABLE', `${registry} cannot be reached and this is not cached: ${line}`, {
+    detail: { attempts },
+    retryAfterMs: 5000,
+  });
 }

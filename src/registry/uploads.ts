@@ -52,7 +52,14 @@ export interface Uploads {
 /** Sessions whose file and running hash are kept ready; others are opened and hashed again when used. */
 const readyMax = 200;
 
-export function createUploads(options: { store: BlobStore; database: Database; ingest: Ingest; limits: UploadLimits; clock: Clock; log: Log }): Uploads {
+export function createUploads(options: {
+  store: BlobStore;
+  database: Database;
+  ingest: Ingest;
+  limits: UploadLimits;
+  clock: Clock;
+  log: Log;
+}): Uploads {
   const { store, database, ingest, limits, clock, log } = options;
   const find = prepareUploadQuery(database);
   const mutex = createKeyedMutex();
@@ -60,7 +67,8 @@ export function createUploads(options: { store: BlobStore; database: Database; i
 
   const requireSession = async (access: Push, id: string): Promise<UploadSession> => {
     const session = await find({ id, repositoryName: access.target.name, principal: ownerOf(access) });
-    if (session === undefined || session.expiresAtMs < clock.nowMs()) throw new OciError('BLOB_UPLOAD_UNKNOWN', 'there is no such upload session; start a new one');
+    if (session === undefined || session.expiresAtMs < clock.nowMs())
+      throw new OciError('BLOB_UPLOAD_UNKNOWN', 'there is no such upload session; start a new one');
     return session;
   };
   const repositoryId = (access: Push): Promise<number> => ensureRepository(database, access.target.project.id, access.target.name);
@@ -87,27 +95,36 @@ export function createUploads(options: { store: BlobStore; database: Database; i
   const requireSpace = async (): Promise<void> => {
     const { freeBytes, totalBytes } = await store.freeSpace();
     const reserve = Math.max(limits.minimumFree.sizeBytes, (totalBytes * limits.minimumFree.percent) / 100);
-    if (freeBytes < reserve) throw new OciError('INSUFFICIENT_STORAGE', 'the disk is almost full, so nothing can be pushed; pulls go on. Free some space or grow the volume');
+    if (freeBytes < reserve)
+      throw new OciError(
+        'INSUFFICIENT_STORAGE',
+        'the disk is almost full, so nothing can be pushed; pulls go on. Free some space or grow the volume',
+      );
   };
   const take = async (spool: Spool, body: Body): Promise<void> => {
     await requireSpace();
     let checkedBytes = spool.acceptedBytes;
     try {
       for await (const chunk of body) {
-        if (spool.acceptedBytes + chunk.byteLength > limits.blobMaxBytes) throw new OciError('BLOB_TOO_LARGE', `a blob may have at most ${limits.blobMaxBytes} bytes`);
+        if (spool.acceptedBytes + chunk.byteLength > limits.blobMaxBytes)
+          throw new OciError('BLOB_TOO_LARGE', `a blob may have at most ${limits.blobMaxBytes} bytes`);
         await spool.append(chunk);
         if (spool.acceptedBytes - checkedBytes > 64 * 1024 * 1024) {
           checkedBytes = spool.acceptedBytes;
           await requireSpace();
         }
       }
+      // What is acknowledged can be resumed: it is in the file before the answer.
+      await spool.flush();
     } catch (error) {
       throw error instanceof BlobStoreError ? storeFailure(error) : error;
     }
   };
   const requireStart = (spool: Spool, range: ByteRange | undefined): void => {
     if (range !== undefined && range.start !== spool.acceptedBytes) {
-      throw new OciError('BLOB_UPLOAD_RANGE', 'the chunk does not start where the upload stands', { detail: { offset: spool.acceptedBytes } });
+      throw new OciError('BLOB_UPLOAD_RANGE', 'the chunk does not start where the upload stands', {
+        detail: { offset: spool.acceptedBytes },
+      });
     }
   };
   const extend = async (session: UploadSession): Promise<void> => {
@@ -116,7 +133,13 @@ export function createUploads(options: { store: BlobStore; database: Database; i
   };
   const commit = async (spool: Spool, access: Push, digest: Digest, uploadId: string | undefined): Promise<void> => {
     try {
-      await ingest.blob({ repositoryId: await repositoryId(access), spool, digest, origin: 'restricted', ...(uploadId === undefined ? {} : { uploadId }) });
+      await ingest.blob({
+        repositoryId: await repositoryId(access),
+        spool,
+        digest,
+        origin: 'restricted',
+        ...(uploadId === undefined ? {} : { uploadId }),
+      });
     } catch (error) {
       throw error instanceof BlobStoreError ? storeFailure(error) : error;
     }
@@ -169,7 +192,9 @@ export function createUploads(options: { store: BlobStore; database: Database; i
           throw error;
         });
         if (range !== undefined && spool.acceptedBytes - before !== range.end - range.start) {
-          const error = new OciError('SIZE_INVALID', 'the chunk has another length than its Content-Range says', { detail: { offset: before } });
+          const error = new OciError('SIZE_INVALID', 'the chunk has another length than its Content-Range says', {
+            detail: { offset: before },
+          });
           await rollBack(id, before, error);
           throw error;
         }
@@ -258,10 +283,17 @@ export function createUploads(options: { store: BlobStore; database: Database; i
 
 /** The id of a repository, made at its first write. */
 export async function ensureRepository(database: Database, projectId: number, name: RepositoryName): Promise<number> {
-  const found = await database.read.selectFrom('repository').select('id').where('name', '=', name).where('project_id', '=', projectId).executeTakeFirst();
+  const found = await database.read
+    .selectFrom('repository')
+    .select('id')
+    .where('name', '=', name)
+    .where('project_id', '=', projectId)
+    .executeTakeFirst();
   return found?.id ?? database.run('ensureRepository', { projectId, name });
 }
 
 function storeFailure(error: BlobStoreError): OciError | BlobStoreError {
-  return error.code === 'full' ? new OciError('INSUFFICIENT_STORAGE', 'the disk is full; pulls go on. Free some space or grow the volume', { cause: error }) : error;
+  return error.code === 'full'
+    ? new OciError('INSUFFICIENT_STORAGE', 'the disk is full; pulls go on. Free some space or grow the volume', { cause: error })
+    : error;
 }

@@ -50,7 +50,12 @@ function createWorker(options: LoadOptions, index: number): () => Promise<void> 
   const own: PushedBlob[] = [];
   let nextTag = 0;
 
-  const send = async (method: string, path: string, body?: Uint8Array | string, headers: Record<string, string> = {}): Promise<Response> => {
+  const send = async (
+    method: string,
+    path: string,
+    body?: Uint8Array | string,
+    headers: Record<string, string> = {},
+  ): Promise<Response> => {
     try {
       const response = await fetch(path.startsWith('http') ? path : `${url}${path}`, {
         method,
@@ -68,7 +73,8 @@ function createWorker(options: LoadOptions, index: number): () => Promise<void> 
     if (response.status !== status) throw new Error(`${response.url} answered ${response.status}, expected ${status}`);
     return response;
   };
-  const begin = async (): Promise<string> => expectStatus(await send('POST', `/v2/${repository}/blobs/uploads/`), 202).headers.get('location') ?? '';
+  const begin = async (): Promise<string> =>
+    expectStatus(await send('POST', `/v2/${repository}/blobs/uploads/`), 202).headers.get('location') ?? '';
   const newBlob = (): PushedBlob & { readonly bytes: Uint8Array } => {
     const seed = Math.floor(random() * 2 ** 31);
     const sizeBytes = 1 + Math.floor(random() ** 3 * options.blobMaxBytes);
@@ -123,7 +129,10 @@ function createWorker(options: LoadOptions, index: number): () => Promise<void> 
     ledger.tags.set(key, history);
     const value = { digest, isAcked: false };
     history.values.push(value);
-    expectStatus(await send('PUT', `/v2/${repository}/manifests/${tag}`, text, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }), 201);
+    expectStatus(
+      await send('PUT', `/v2/${repository}/manifests/${tag}`, text, { 'content-type': 'application/vnd.oci.image.manifest.v1+json' }),
+      201,
+    );
     value.isAcked = true;
     ledger.manifests.push({ repository, digest, text });
   };

@@ -36,7 +36,11 @@ describe.skipIf(!isReady)('the order behind a 201', () => {
       const digest = sha256(blob);
       const begun = await fetch(`${server.url}/v2/library/order/blobs/uploads/`, { method: 'POST', headers });
       const location = begun.headers.get('location') ?? '';
-      const pushed = await fetch(`${server.url}${location}?digest=${digest}`, { method: 'PUT', headers, body: blob as Uint8Array<ArrayBuffer> });
+      const pushed = await fetch(`${server.url}${location}?digest=${digest}`, {
+        method: 'PUT',
+        headers,
+        body: blob as Uint8Array<ArrayBuffer>,
+      });
       expect(pushed.status).toBe(201);
       const manifest = JSON.stringify({
         schemaVersion: 2,
@@ -92,7 +96,8 @@ function brokenBlobOrder(events: readonly Event[]): string | undefined {
   const renamed = before.findLastIndex((event) => event.kind === 'rename' && /\/sha256\/[0-9a-f]{2}\//.test(event.to));
   const rename = before[renamed];
   if (rename?.kind !== 'rename') return 'no rename into a shard before the 201';
-  if (!before.slice(0, renamed).some((event) => event.kind === 'sync-file' && event.path === rename.from)) return 'the file was not synced before its rename';
+  if (!before.slice(0, renamed).some((event) => event.kind === 'sync-file' && event.path === rename.from))
+    return 'the file was not synced before its rename';
   const shard = rename.to.slice(0, rename.to.lastIndexOf('/'));
   const synced = before.findIndex((event, index) => index > renamed && event.kind === 'sync-folder' && event.path === shard);
   if (synced === -1) return 'the shard folder was not synced after the rename';
@@ -102,7 +107,9 @@ function brokenBlobOrder(events: readonly Event[]): string | undefined {
 function brokenManifestOrder(events: readonly Event[]): string | undefined {
   const [first, second] = events.flatMap((event, index) => (event.kind === 'answer-201' ? [index] : []));
   if (first === undefined || second === undefined) return 'fewer than two 201 in the trace';
-  return events.slice(first, second).some((event) => event.kind === 'sync-wal') ? undefined : 'the WAL was not synced before the 201 of the manifest';
+  return events.slice(first, second).some((event) => event.kind === 'sync-wal')
+    ? undefined
+    : 'the WAL was not synced before the 201 of the manifest';
 }
 
 /** Events in the order of their completion; an answer counts when its system call begins. */

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startBreakwater } from '../support/breakwater.ts';
 import { count, requireRoot, requireTools } from '../support/requirements.ts';
-import { canMount, type CutVolume, createVolume } from './cut-volume.ts';
+import { type CutVolume, canMount, createVolume } from './cut-volume.ts';
 import { acknowledgedCount, createLedger, createRandom } from './ledger.ts';
 import { startLoad } from './load.ts';
 import { verify } from './verify.ts';
@@ -17,7 +17,8 @@ const seed = Number(process.env['BREAKWATER_SEED'] ?? Date.now() % 1_000_000);
 const isReady = requireTools('mkfs.ext4', 'python3', 'mount') && requireRoot();
 const mounts = isReady && canMount();
 if (isReady && !mounts) console.log('skipped a suite: loop devices cannot be mounted here');
-const config = 'presets: false\nmirror: { root: false }\nlimits: { uploads_per_principal: 100000, uploads_per_repository: 100000, uploads_total: 100000, minimum_free: { percent: 0, bytes: 1MiB } }\n';
+const config =
+  'presets: false\nmirror: { root: false }\nlimits: { uploads_per_principal: 100000, uploads_per_repository: 100000, uploads_total: 100000, minimum_free: { percent: 0, bytes: 1MiB } }\n';
 
 describe.skipIf(!mounts)('power cuts', () => {
   test('the cut loses what was not synced (the harness can fail)', () => {
@@ -35,46 +36,57 @@ describe.skipIf(!mounts)('power cuts', () => {
     }
   });
 
-  test(`${cuts} cuts during pushes lose nothing that was acknowledged`, async () => {
-    const dataDir = mkdtempSync(join(tmpdir(), 'breakwater-power-'));
-    const name = dataDir.split('/').at(-1);
-    const volumes: CutVolume[] = [];
-    const ledger = createLedger();
-    const random = createRandom(seed);
-    try {
-      volumes.push(createVolume(`/dev/shm/${name}-blobs.img`, join(dataDir, 'blobs'), 1024));
-      volumes.push(createVolume(`/dev/shm/${name}-db.img`, join(dataDir, 'db'), 512));
-      for (let cut = 0; cut < cuts; cut++) {
-        const before = { blobs: ledger.blobs.length, manifests: ledger.manifests.length };
-        const server = await startBreakwater({ dataDir, config });
-        const load = startLoad({ url: server.url, password: server.adminPassword, ledger, seed: seed + cut, workers: 6, blobMaxBytes: 200_000 });
-        await Bun.sleep(300 + random() * 900);
-        for (const volume of random() < 0.5 ? volumes : [...volumes].reverse()) volume.cut();
-        await server.kill();
-        await load.stop().catch((error) => {
-          // A server on a dead disk may answer an error before it is killed; what it acknowledged still counts.
-          if (!/answered (500|503|507)/.test(String(error))) throw error;
-        });
-        for (const volume of volumes) volume.remount();
-        const again = await startBreakwater({ dataDir, config });
-        const wrong = await verify({
-          url: again.url,
-          password: again.adminPassword,
-          dataDir,
-          ledger,
-          before,
-          sample: 50,
-          seed: seed + cut,
-          sessions: false,
-        });
-        await again.stop();
-        expect({ seed, cut, wrong }).toEqual({ seed, cut, wrong: [] });
+  test(
+    `${cuts} cuts during pushes lose nothing that was acknowledged`,
+    async () => {
+      const dataDir = mkdtempSync(join(tmpdir(), 'breakwater-power-'));
+      const name = dataDir.split('/').at(-1);
+      const volumes: CutVolume[] = [];
+      const ledger = createLedger();
+      const random = createRandom(seed);
+      try {
+        volumes.push(createVolume(`/dev/shm/${name}-blobs.img`, join(dataDir, 'blobs'), 1024));
+        volumes.push(createVolume(`/dev/shm/${name}-db.img`, join(dataDir, 'db'), 512));
+        for (let cut = 0; cut < cuts; cut++) {
+          const before = { blobs: ledger.blobs.length, manifests: ledger.manifests.length };
+          const server = await startBreakwater({ dataDir, config });
+          const load = startLoad({
+            url: server.url,
+            password: server.adminPassword,
+            ledger,
+            seed: seed + cut,
+            workers: 6,
+            blobMaxBytes: 200_000,
+          });
+          await Bun.sleep(300 + random() * 900);
+          for (const volume of random() < 0.5 ? volumes : [...volumes].reverse()) volume.cut();
+          await server.kill();
+          await load.stop().catch((error) => {
+            // A server on a dead disk may answer an error before it is killed; what it acknowledged still counts.
+            if (!/answered (500|503|507)/.test(String(error))) throw error;
+          });
+          for (const volume of volumes) volume.remount();
+          const again = await startBreakwater({ dataDir, config });
+          const wrong = await verify({
+            url: again.url,
+            password: again.adminPassword,
+            dataDir,
+            ledger,
+            before,
+            sample: 50,
+            seed: seed + cut,
+            sessions: false,
+          });
+          await again.stop();
+          expect({ seed, cut, wrong }).toEqual({ seed, cut, wrong: [] });
+        }
+        console.log(`power: ${cuts} cuts, ${acknowledgedCount(ledger)} acknowledged items, 0 lost, seed ${seed}`);
+        expect(acknowledgedCount(ledger)).toBeGreaterThan(cuts);
+      } finally {
+        for (const volume of volumes) volume.remove();
+        rmSync(dataDir, { recursive: true, force: true });
       }
-      console.log(`power: ${cuts} cuts, ${acknowledgedCount(ledger)} acknowledged items, 0 lost, seed ${seed}`);
-      expect(acknowledgedCount(ledger)).toBeGreaterThan(cuts);
-    } finally {
-      for (const volume of volumes) volume.remove();
-      rmSync(dataDir, { recursive: true, force: true });
-    }
-  }, 20 * 60_000);
+    },
+    20 * 60_000,
+  );
 });

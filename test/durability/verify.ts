@@ -25,23 +25,28 @@ export async function verify(options: VerifyOptions): Promise<string[]> {
   const { ledger, before } = options;
   const pick = <T>(items: readonly T[], old: number): T[] => [
     ...items.slice(old),
-    ...Array.from({ length: Math.min(options.sample, old) }, () => items[Math.floor(random() * old)]).filter((item): item is T => item !== undefined),
+    ...Array.from({ length: Math.min(options.sample, old) }, () => items[Math.floor(random() * old)]).filter(
+      (item): item is T => item !== undefined,
+    ),
   ];
   for (const blob of pick(ledger.blobs, before.blobs)) {
     const { status, bytes } = await get(options, `/v2/${blob.repository}/blobs/${blob.digest}`);
     if (status !== 200) wrong.push(`acknowledged blob ${blob.digest} in ${blob.repository}: ${status}`);
-    else if (sha256(bytes) !== blob.digest || bytes.byteLength !== blob.sizeBytes) wrong.push(`acknowledged blob ${blob.digest}: other bytes (${bytes.byteLength})`);
+    else if (sha256(bytes) !== blob.digest || bytes.byteLength !== blob.sizeBytes)
+      wrong.push(`acknowledged blob ${blob.digest}: other bytes (${bytes.byteLength})`);
   }
   for (const manifest of pick(ledger.manifests, before.manifests)) {
     const { status, bytes } = await get(options, `/v2/${manifest.repository}/manifests/${manifest.digest}`);
-    if (status !== 200 || Buffer.from(bytes).toString() !== manifest.text) wrong.push(`acknowledged manifest ${manifest.digest}: ${status}`);
+    if (status !== 200 || Buffer.from(bytes).toString() !== manifest.text)
+      wrong.push(`acknowledged manifest ${manifest.digest}: ${status}`);
   }
   for (const { repository, tag, values } of ledger.tags.values()) {
     const lastAcked = values.findLastIndex((value) => value.isAcked);
     const allowed = values.slice(Math.max(0, lastAcked)).map((value) => value.digest);
     const { status, bytes } = await get(options, `/v2/${repository}/manifests/${tag}`);
     if (status === 404 && lastAcked === -1) continue;
-    if (status !== 200 || !allowed.includes(sha256(bytes))) wrong.push(`tag ${repository}:${tag}: ${status}, not the last acknowledged value`);
+    if (status !== 200 || !allowed.includes(sha256(bytes)))
+      wrong.push(`tag ${repository}:${tag}: ${status}, not the last acknowledged value`);
   }
   if (options.sessions) for (const session of ledger.sessions) wrong.push(...(await finishSession(options, session)));
   ledger.sessions.length = 0;
@@ -55,7 +60,8 @@ async function finishSession(options: VerifyOptions, session: OpenSession): Prom
   if (status.status !== 204) return [`session ${session.location}: ${status.status} after the restart`];
   const range = /^0-(\d+)$/.exec(status.headers.get('range') ?? '');
   const held = session.ackedBytes === 0 ? Number(range?.[1]) : Number(range?.[1]) + 1;
-  if (!(held >= session.ackedBytes && held <= session.sizeBytes)) return [`session ${session.location}: ${held} bytes held, ${session.ackedBytes} were confirmed`];
+  if (!(held >= session.ackedBytes && held <= session.sizeBytes))
+    return [`session ${session.location}: ${held} bytes held, ${session.ackedBytes} were confirmed`];
   if (session.ackedBytes === 0) return [];
   const bytes = contentOf(session.seed, session.sizeBytes);
   const digest = sha256(bytes);
@@ -74,7 +80,8 @@ function wrongFiles(root: string): string[] {
       const path = join(root, shard, name);
       const bytes = checkedFiles.has(path) ? undefined : readFileSync(path);
       if (bytes === undefined) continue;
-      if (sha256(bytes) !== `sha256:${name.split('.')[0]}`) wrong.push(`file ${path} (${bytes.byteLength} bytes) is not what its name says`);
+      if (sha256(bytes) !== `sha256:${name.split('.')[0]}`)
+        wrong.push(`file ${path} (${bytes.byteLength} bytes) is not what its name says`);
       else checkedFiles.add(path);
     }
   }
@@ -86,7 +93,12 @@ async function get(options: VerifyOptions, path: string): Promise<{ status: numb
   return { status: response.status, bytes: response.body };
 }
 
-async function send(options: VerifyOptions, method: string, path: string, body?: Uint8Array): Promise<{ status: number; headers: Headers; body: Uint8Array }> {
+async function send(
+  options: VerifyOptions,
+  method: string,
+  path: string,
+  body?: Uint8Array,
+): Promise<{ status: number; headers: Headers; body: Uint8Array }> {
   const response = await fetch(path.startsWith('http') ? path : `${options.url}${path}`, {
     method,
     headers: { authorization: `Basic ${Buffer.from(`admin:${options.password}`).toString('base64')}` },

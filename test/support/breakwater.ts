@@ -104,6 +104,6 @@ async function waitForReady(child: Bun.Subprocess<'ignore', 'pipe', 'pipe'>, tim
   }
 }
 
-async function drain(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+async function drain(reader: { read(): Promise<{ readonly done: boolean }> }): Promise<void> {
   while (!(await reader.read()).done);
 }
