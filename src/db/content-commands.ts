@@ -9,7 +9,7 @@ import type { CommandContext } from './context.ts';
 import type { BlobOrigin, TagTrust } from './schema.ts';
 
 /** How long an unreferenced item stays after a client was told that it is here. */
-export const leaseMs = 24 * 60 * 60 * 1000;
+const leaseMs = 24 * 60 * 60 * 1000;
 const listChunk = 500;
 
 export interface NewBlob {
