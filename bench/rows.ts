@@ -247,31 +247,51 @@ export async function slowDiskRows({ quick }: Scope): Promise<Row[]> {
     const config = Buffer.from('{}');
     await pushBlob(server, 'library/slow', config, sha256(config));
     await putManifest(server, 'library/slow', 'v1', tinyManifest(config, 'slow'));
-    const target = { url: `${server.url}/v2/library/slow/manifests/v1`, perSecond: 200, seconds: quick ? 5 : 15 };
-    await measurePulls({ ...target, seconds: 2 });
-    const quiet = await measurePulls(target);
-    let isStopped = false;
+    const target = { url: `${server.url}/v2/library/slow/manifests/v1`, perSecond: 200, seconds: quick ? 3 : 10 };
+    await measurePulls(target);
+    // Quiet and loaded in turns, because the machine's own noise changes from minute to minute.
+    const [quiet, loaded]: [number[], number[]] = [[], []];
     let pushed = 0;
-    const pushers = Promise.all(
-      Array.from({ length: 50 }, async (_, pusher) => {
-        for (let turn = 0; !isStopped; turn++) {
-          const bytes = Buffer.from(`${pusher} ${turn} ${Math.random()}`);
-          await pushBlob(server, `library/slow-${pusher}`, bytes, sha256(bytes));
-          pushed++;
-        }
-      }),
-    );
-    await Bun.sleep(1000);
-    const loaded = await measurePulls(target);
-    isStopped = true;
-    await pushers;
-    const ratio = loaded.p99Ms / quiet.p99Ms;
+    const rounds = quick ? 3 : 5;
+    for (let round = 0; round < rounds; round++) {
+      quiet.push((await measurePulls(target)).p99Ms);
+      const pushers = startPushers(server, round);
+      await Bun.sleep(1000);
+      loaded.push((await measurePulls(target)).p99Ms);
+      pushed += await pushers.stop();
+    }
+    const ratio = median(loaded) / median(quiet);
     return [
-      { name: 'pull p99, quiet', unit: 'ms', ours: quiet.p99Ms },
-      { name: 'pull p99, 50 pushers and 20 ms syncs', unit: 'ms', ours: loaded.p99Ms, target: '<= 1.5x of quiet', holds: ratio <= 1.5 },
-      { name: 'blobs pushed meanwhile', unit: '1/s', ours: pushed / (target.seconds + 1) },
+      { name: `pull p99, quiet (median of ${rounds})`, unit: 'ms', ours: median(quiet) },
+      { name: 'pull p99, 50 pushers and 20 ms syncs', unit: 'ms', ours: median(loaded), target: '<= 1.5x of quiet', holds: ratio <= 1.5 },
+      { name: 'blobs pushed meanwhile', unit: '1/s', ours: pushed / (rounds * (target.seconds + 1)) },
     ];
   } finally {
     await server.stop();
   }
+}
+
+function startPushers(server: Contender, round: number): { stop(): Promise<number> } {
+  let isStopped = false;
+  let pushed = 0;
+  const work = Promise.all(
+    Array.from({ length: 50 }, async (_, pusher) => {
+      for (let turn = 0; !isStopped; turn++) {
+        const bytes = Buffer.from(`${round} ${pusher} ${turn} ${Math.random()}`);
+        await pushBlob(server, `library/slow-${pusher}`, bytes, sha256(bytes));
+        pushed++;
+      }
+    }),
+  );
+  return {
+    stop: async () => {
+      isStopped = true;
+      await work;
+      return pushed;
+    },
+  };
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0;
 }

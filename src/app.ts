@@ -12,7 +12,7 @@ import type { Config } from './config/config.ts';
 import { prepareContentQueries } from './db/content.ts';
 import { lockDataFolder } from './db/data-folder-lock.ts';
 import type { Database } from './db/database.ts';
-import { findAccount, prepareAccountQuery } from './db/identity.ts';
+import { prepareAccountQuery, prepareLoginQuery } from './db/identity.ts';
 import { getMeta, prepareProjectQueries } from './db/projects.ts';
 import { openSqliteDatabase } from './db/sqlite.ts';
 import { createAuthentication } from './http/authentication.ts';
@@ -33,6 +33,7 @@ import { createProjectCache } from './registry/project-cache.ts';
 import { createProjects } from './registry/projects.ts';
 import { createPull } from './registry/pull.ts';
 import { createPush } from './registry/push.ts';
+import { createRepositories } from './registry/repositories.ts';
 import { createSourcePool } from './registry/source-pool.ts';
 import { createUploads } from './registry/uploads.ts';
 import { createUpstreamClient } from './upstream/client.ts';
@@ -104,6 +105,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   };
   const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
   const ingest = createIngest({ store, database });
+  const repositories = createRepositories({ database, content });
   const client = createUpstreamClient({
     clock,
     log,
@@ -114,6 +116,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const mirror = createMirror({
     content,
     database,
+    repositories,
     store,
     ingest,
     client,
@@ -125,6 +128,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const uploads = createUploads({
     store,
     database,
+    repositories,
     ingest,
     clock,
     log,
@@ -140,7 +144,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   });
   const removed = await uploads.removeLeftovers();
   if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
-  const passwords = createPasswords({ clock, find: (name) => findAccount(database.read, name) });
+  const passwords = createPasswords({ clock, find: prepareLoginQuery(database) });
   const tokens = await openTokens({ keyFile: join(config.dataDir, 'token-key.json'), clock });
   const account = prepareAccountQuery(database);
   const findPrincipal = async (key: string): Promise<Principal | undefined> => {
@@ -154,7 +158,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     names,
     authentication,
     pull: createPull({ content, store, mirror }),
-    push: createPush({ database, content, ingest }),
+    push: createPush({ database, content, repositories, ingest }),
     uploads,
     catalog: createCatalog({ database, content, mirror, limits: { sizeDefault: limits.pageSizeDefault, sizeMax: limits.pageSizeMax } }),
     manifestMaxBytes: limits.manifestBytes,

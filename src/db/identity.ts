@@ -1,9 +1,7 @@
 // Local accounts: queries and commands. Passwords arrive here already hashed.
 
-import type { Kysely } from 'kysely';
 import type { CommandContext } from './context.ts';
 import type { Preparer } from './prepared.ts';
-import type { Schema } from './schema.ts';
 
 export interface Account {
   readonly id: number;
@@ -12,13 +10,16 @@ export interface Account {
   readonly isAdmin: boolean;
 }
 
-export async function findAccount(read: Kysely<Schema>, name: string): Promise<Account | undefined> {
-  const row = await read
-    .selectFrom('account')
-    .select(['id', 'name', 'password_hash', 'is_admin'])
-    .where('name', '=', name)
-    .executeTakeFirst();
-  return row === undefined ? undefined : { id: row.id, name: row.name, passwordHash: row.password_hash, isAdmin: row.is_admin === 1 };
+/** An account by its name, for logins. */
+export function prepareLoginQuery(database: Preparer): (name: string) => Promise<Account | undefined> {
+  type Row = { id: number; name: string; password_hash: string; is_admin: number };
+  const query = database.prepare<{ name: string }, Row>((read, value) =>
+    read.selectFrom('account').select(['id', 'name', 'password_hash', 'is_admin']).where('name', '=', value('name')).compile(),
+  );
+  return async (name) => {
+    const row = await query.first({ name });
+    return row === undefined ? undefined : { id: row.id, name: row.name, passwordHash: row.password_hash, isAdmin: row.is_admin === 1 };
+  };
 }
 
 /** Live look-up of a token's subject: the account may be gone. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { hashPassword } from '../auth/passwords.ts';
 import type { Config } from '../config/config.ts';
 import type { Database } from '../db/database.ts';
-import { findAccount } from '../db/identity.ts';
+import { prepareLoginQuery } from '../db/identity.ts';
 import { getMeta } from '../db/projects.ts';
 
 const weakPasswords: ReadonlySet<string> = new Set(['harbor12345', 'admin', 'password', 'changeme', '12345678', 'breakwater']);
@@ -21,7 +21,7 @@ export interface Bootstrapped {
 /** `adminPassword` counts at the first boot only; throws when it is a known or short one. */
 export async function bootstrap(options: { database: Database; config: Config; adminPassword?: string }): Promise<Bootstrapped> {
   const { database, config } = options;
-  const newAdminPassword = (await findAccount(database.read, 'admin')) === undefined ? await createAdmin(options) : undefined;
+  const newAdminPassword = (await prepareLoginQuery(database)('admin')) === undefined ? await createAdmin(options) : undefined;
   for (const [registry, { sources, isPublic }] of config.registries) {
     // What credentials open is not for everybody unless the operator says so.
     await database.run('ensureMirrorProject', {

@@ -1,7 +1,6 @@
 // Fetching manifests for a mirror: by digest from any source, the digest being the proof; kept byte for byte.
 
 import type { ContentQueries } from '../db/content.ts';
-import type { Database } from '../db/database.ts';
 import type { TagTrust } from '../db/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
@@ -12,10 +11,10 @@ import type { Source } from '../upstream/source.ts';
 import { type ManifestAnswer, manifestUnknown } from './answers.ts';
 import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
+import type { Repositories } from './repositories.ts';
 import type { SourcePool } from './source-pool.ts';
 import { type Attempt, formatTrail } from './trail.ts';
 import { unavailable } from './unavailable.ts';
-import { ensureRepository } from './uploads.ts';
 
 const manifestTimeoutMs = 10_000;
 
@@ -33,13 +32,13 @@ export interface ManifestFetcher {
 
 export function createManifestFetcher(options: {
   content: ContentQueries;
-  database: Database;
+  repositories: Repositories;
   ingest: Ingest;
   client: UpstreamClient;
   pool: SourcePool;
   clock: Clock;
 }): ManifestFetcher {
-  const { content, database, ingest, client, pool, clock } = options;
+  const { content, repositories, ingest, client, pool, clock } = options;
   const flights = createSingleFlight<ManifestAnswer>();
   const store = async (
     target: MirrorTarget,
@@ -48,7 +47,7 @@ export function createManifestFetcher(options: {
     tag?: { name: Tag; trust: TagTrust },
   ): Promise<void> => {
     await ingest.manifest({
-      repositoryId: await ensureRepository(database, target.project.id, target.name),
+      repositoryId: await repositories.ensure(target.project.id, target.name),
       bytes: manifest.bytes,
       contentType: manifest.mediaType,
       digest: manifest.digest,

@@ -17,11 +17,11 @@ import { type Fill, type FillParts, SourcesFailed, startFill, verifyFirstBytes }
 import type { Ingest } from './ingest.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
 import { type MirrorTarget, mirrorAccess, mirrorTargetOf } from './mirror-target.ts';
+import type { Repositories } from './repositories.ts';
 import type { SourcePool } from './source-pool.ts';
 import { createTagResolver, type TagRules } from './tag-resolution.ts';
 import { type Attempt, formatTrail, type Trail } from './trail.ts';
 import { unavailable } from './unavailable.ts';
-import { ensureRepository } from './uploads.ts';
 
 const listingTimeoutMs = 5_000;
 const listingPagesMax = 20;
@@ -43,6 +43,7 @@ export interface Mirror {
 export interface MirrorOptions {
   readonly content: ContentQueries;
   readonly database: Database;
+  readonly repositories: Repositories;
   readonly store: BlobStore;
   readonly ingest: Ingest;
   readonly client: UpstreamClient;
@@ -53,8 +54,8 @@ export interface MirrorOptions {
 }
 
 export function createMirror(options: MirrorOptions): Mirror {
-  const { content, database, store, ingest, client, pool, rules, limits, clock } = options;
-  const fetcher = createManifestFetcher({ content, database, ingest, client, pool, clock });
+  const { content, database, repositories, store, ingest, client, pool, rules, limits, clock } = options;
+  const fetcher = createManifestFetcher({ content, repositories, ingest, client, pool, clock });
   const tagResolver = createTagResolver({ content, database, client, pool, fetcher, rules, clock });
   const stopping = new AbortController();
   const parts: FillParts = { store, client, pool, clock, signal: stopping.signal };
@@ -121,7 +122,7 @@ export function createMirror(options: MirrorOptions): Mirror {
   /** Content that anybody may fetch upstream and that is here already is linked, when this repository's own manifest names it. */
   async function linkPublic(target: MirrorTarget, digest: Digest): Promise<boolean> {
     if (!pool.isAnonymous(target.upstream.registry) || (await content.originOf(digest)) !== 'public') return false;
-    const repositoryId = await ensureRepository(database, target.project.id, target.name);
+    const repositoryId = await repositories.ensure(target.project.id, target.name);
     return database.run('linkBlob', {
       repositoryId,
       digest,
@@ -178,7 +179,7 @@ export function createMirror(options: MirrorOptions): Mirror {
         blobMaxBytes: limits.blobMaxBytes,
         keep: async (spool, { attempts, segments }) => {
           await ingest.blob({
-            repositoryId: await ensureRepository(database, target.project.id, target.name),
+            repositoryId: await repositories.ensure(target.project.id, target.name),
             spool,
             digest,
             origin: pool.isAnonymous(registry) ? 'public' : 'restricted',

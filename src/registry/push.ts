@@ -9,7 +9,7 @@ import { OciError } from '../oci/errors.ts';
 import type { Reference, Tag } from '../oci/reference.ts';
 import { blobUnknown, manifestUnknown } from './answers.ts';
 import type { Ingest } from './ingest.ts';
-import { ensureRepository } from './uploads.ts';
+import type { Repositories } from './repositories.ts';
 
 export interface PushedManifest {
   readonly digest: Digest;
@@ -29,12 +29,13 @@ export interface Push {
   deleteBlob(access: Access<'delete'>, digest: Digest): Promise<void>;
 }
 
-export function createPush({ database, content, ingest }: { database: Database; content: ContentQueries; ingest: Ingest }): Push {
+export function createPush(options: { database: Database; content: ContentQueries; repositories: Repositories; ingest: Ingest }): Push {
+  const { database, content, repositories, ingest } = options;
   return {
     manifest: async (access, reference, tags, body) => {
       const { project, name } = access.target;
       const { digest, manifest } = await ingest.manifest({
-        repositoryId: await ensureRepository(database, project.id, name),
+        repositoryId: await repositories.ensure(project.id, name),
         bytes: body.bytes,
         contentType: body.contentType,
         ...(reference.kind === 'digest' ? { digest: reference.digest } : {}),

@@ -13,8 +13,8 @@ import type { Log } from '../lib/log.ts';
 import { type Digest, type DigestAlgorithm, digestAlgorithm } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { ByteRange } from '../oci/range.ts';
-import type { RepositoryName } from '../oci/reference.ts';
 import type { Ingest } from './ingest.ts';
+import type { Repositories } from './repositories.ts';
 
 export interface UploadLimits {
   readonly blobMaxBytes: number;
@@ -55,12 +55,13 @@ const readyMax = 200;
 export function createUploads(options: {
   store: BlobStore;
   database: Database;
+  repositories: Repositories;
   ingest: Ingest;
   limits: UploadLimits;
   clock: Clock;
   log: Log;
 }): Uploads {
-  const { store, database, ingest, limits, clock, log } = options;
+  const { store, database, repositories, ingest, limits, clock, log } = options;
   const find = prepareUploadQuery(database);
   const mutex = createKeyedMutex();
   const ready = new Map<string, Spool>();
@@ -71,7 +72,7 @@ export function createUploads(options: {
       throw new OciError('BLOB_UPLOAD_UNKNOWN', 'there is no such upload session; start a new one');
     return session;
   };
-  const repositoryId = (access: Push): Promise<number> => ensureRepository(database, access.target.project.id, access.target.name);
+  const repositoryId = (access: Push): Promise<number> => repositories.ensure(access.target.project.id, access.target.name);
   const forget = async (id: string): Promise<void> => {
     const spool = ready.get(id);
     ready.delete(id);
@@ -279,17 +280,6 @@ export function createUploads(options: {
   async function forgetAfterFailure(error: unknown, id: string): Promise<void> {
     if (error instanceof OciError && error.code === 'INSUFFICIENT_STORAGE') await forget(id);
   }
-}
-
-/** The id of a repository, made at its first write. */
-export async function ensureRepository(database: Database, projectId: number, name: RepositoryName): Promise<number> {
-  const found = await database.read
-    .selectFrom('repository')
-    .select('id')
-    .where('name', '=', name)
-    .where('project_id', '=', projectId)
-    .executeTakeFirst();
-  return found?.id ?? database.run('ensureRepository', { projectId, name });
 }
 
 function storeFailure(error: BlobStoreError): OciError | BlobStoreError {

@@ -12,7 +12,7 @@ import {
 } from '../../src/db/content.ts';
 import type { NewManifest } from '../../src/db/content-commands.ts';
 import type { Database } from '../../src/db/database.ts';
-import { findAccount, prepareAccountQuery } from '../../src/db/identity.ts';
+import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
 import { getMeta, prepareProjectQueries } from '../../src/db/projects.ts';
 import { prepareUploadQuery } from '../../src/db/uploads.ts';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
@@ -99,7 +99,7 @@ export function databaseContract(name: string, open: () => Promise<{ database: D
     test('accounts and meta values are kept', async () => {
       expect(await database.run('createAccount', { name: 'ann', passwordHash: 'h', isAdmin: true })).toBe(true);
       expect(await database.run('createAccount', { name: 'ann', passwordHash: 'other', isAdmin: false })).toBe(false);
-      const found = await findAccount(database.read, 'ann');
+      const found = await prepareLoginQuery(database)('ann');
       expect(found).toMatchObject({ name: 'ann', passwordHash: 'h', isAdmin: true });
       expect(await prepareAccountQuery(database)(found?.id ?? 0)).toMatchObject({ name: 'ann', isAdmin: true });
       await database.run('setMeta', { key: 'k', value: '1' });
