@@ -30,6 +30,7 @@ export function makeBigBlob(folder: string, name: string, mebibytes: number): Bi
 
 export async function pushBlob(server: Contender, repository: string, body: Uint8Array | Bun.BunFile, digest: string): Promise<void> {
   const begun = await fetch(`${server.url}/v2/${repository}/blobs/uploads/`, { method: 'POST', headers: server.login });
+  if (begun.status !== 202) throw new Error(`${server.name} answered ${begun.status} to a new upload: ${await begun.text()}`);
   const location = new URL(begun.headers.get('location') ?? '', server.url);
   location.searchParams.set('digest', digest);
   const done = await fetch(location, { method: 'PUT', headers: server.login, body: body as Bun.BunFile });
@@ -78,7 +79,7 @@ export async function inParallel(count: number, width: number, task: (index: num
   );
 }
 
-/** Reads a body over a plain socket and throws it away: milliseconds to its first byte, and bytes of the body. */
+/** Reads a body and throws it away: milliseconds to its first byte, and bytes of the body. */
 export async function drain(url: string): Promise<{ firstByteMs: number; bytes: number }> {
   const startMs = performance.now();
   const response = await fetch(url);
@@ -90,4 +91,16 @@ export async function drain(url: string): Promise<{ firstByteMs: number; bytes: 
     bytes += chunk.byteLength;
   }
   return { firstByteMs, bytes };
+}
+
+/**
+ * Reads an answer with curl, a process of its own; throws unless all of `sizeBytes` came. Gives the seconds it took.
+ * On loopback the kernel books part of the reader's work on the sender, so who reads, and how, changes the server's CPU: one reader for both.
+ */
+export async function sink(url: string, sizeBytes: number): Promise<number> {
+  const startMs = performance.now();
+  const child = Bun.spawn(['curl', '-sS', '-o', '/dev/null', '-w', '%{http_code} %{size_download}', url], { stdout: 'pipe' });
+  const said = await new Response(child.stdout).text();
+  if (said !== `200 ${sizeBytes}`) throw new Error(`${url}: ${said}, expected ${sizeBytes} bytes`);
+  return (performance.now() - startMs) / 1000;
 }

@@ -9,7 +9,7 @@ import { makeBigBlob } from './content.ts';
 import { blobRows, coldRows, manifestRows, type Row, restRows, type Scope, slowDiskRows } from './rows.ts';
 
 const { values } = parseArgs({ options: { quick: { type: 'boolean' }, json: { type: 'boolean' }, only: { type: 'string' } } });
-const missing = ['docker-registry', 'wrk', 'strace'].filter((name) => Bun.which(name) === null);
+const missing = ['docker-registry', 'wrk', 'strace', 'curl'].filter((name) => Bun.which(name) === null);
 if (missing.length > 0) {
   console.error(`the benchmark needs ${missing.join(', ')}: apt-get install ${missing.join(' ')}`);
   process.exit(1);
@@ -20,7 +20,7 @@ const groups: Readonly<Record<string, () => Promise<Row[]>>> = {
   blobs: () =>
     blobRows(
       scope,
-      (scope.quick ? [1, 2] : [1, 2, 3, 4]).map((index) => makeBigBlob(scope.folder, `blob-${index}`, 256)),
+      (scope.quick ? [1, 2] : [1, 2, 3, 4, 5, 6]).map((index) => makeBigBlob(scope.folder, `blob-${index}`, 256)),
     ),
   cold: () => coldRows(scope, makeBigBlob(scope.folder, 'cold', scope.quick ? 128 : 512)),
   rest: () => restRows(scope),

@@ -123,7 +123,12 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     pool,
     clock,
     rules: config.mirror,
-    limits: { blobMaxBytes: limits.blobBytes, fills: limits.upstream.fills },
+    log,
+    limits: {
+      blobMaxBytes: limits.blobBytes,
+      fills: limits.upstream.fills,
+      minimumFree: { percent: limits.minimumFree.percent, sizeBytes: limits.minimumFree.bytes },
+    },
   });
   const uploads = createUploads({
     store,
@@ -145,14 +150,14 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const removed = await uploads.removeLeftovers();
   if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
   const passwords = createPasswords({ clock, find: prepareLoginQuery(database) });
-  const tokens = await openTokens({ keyFile: join(config.dataDir, 'token-key.json'), clock });
+  const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
+  const tokens = await openTokens({ keyFile: join(config.dataDir, 'token-key.json'), clock, audience: service });
   const account = prepareAccountQuery(database);
   const findPrincipal = async (key: string): Promise<Principal | undefined> => {
     if (key === 'anonymous') return anonymous;
     const found = key.startsWith('user:') ? await account(Number(key.slice(5))) : undefined;
     return found === undefined ? undefined : { kind: 'user', ...found };
   };
-  const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
   const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
   const distribution = createDistribution({
     names,

@@ -3,51 +3,62 @@
 // distribution's token specification; RFC 7519, RFC 8037.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../lib/clock.ts';
 import { createLru } from '../lib/lru.ts';
 import type { RepositoryAction } from './access.ts';
+import { readSecretFile, writeSecretFile } from './secret-file.ts';
 
 export const tokenLifeMs = 5 * 60 * 1000;
-const tokenMaxLength = 16 * 1024;
+/** All headers of a request may have 16 KiB. A longer token is neither made nor read. */
+export const tokenMaxLength = 12 * 1024;
+/** Longer tokens are checked each time instead of being remembered. */
+const rememberedMaxLength = 4096;
+const clockToleranceS = 10;
 const issuer = 'breakwater';
-const scopesMax = 100;
+const accessMax = 100;
 
 export interface TokenScope {
   /** The repository name as the client wrote it. */
   readonly name: string;
   readonly actions: readonly RepositoryAction[];
-  readonly projectId?: number;
+  readonly projectId: number;
 }
 export interface TokenClaims {
   /** `principalKey`. */
   readonly subject: string;
   readonly scopes: readonly TokenScope[];
+  readonly mayListCatalog: boolean;
   readonly expiresAtMs: number;
 }
 
+export interface NewToken {
+  readonly subject: string;
+  readonly audience: string;
+  readonly scopes: readonly TokenScope[];
+  readonly mayListCatalog: boolean;
+}
+
 export interface Tokens {
-  issue(claims: { subject: string; audience: string; scopes: readonly TokenScope[] }): Promise<{ token: string; issuedAtMs: number }>;
+  /** Gives undefined when so many scopes make it longer than `tokenMaxLength`. */
+  issue(wanted: NewToken): Promise<{ token: string; issuedAtMs: number } | undefined>;
   /** The claims of a valid token of this server; undefined for anything else. */
   verify(token: string): Promise<TokenClaims | undefined>;
 }
 
-/** Tokens signed with the key kept in `keyFile` (made at first use, mode 0600). */
-export async function openTokens(options: { keyFile: string; clock: Clock }): Promise<Tokens> {
+/** Tokens signed with the key kept in `keyFile` (made at first use, mode 0600). With `audience` those for another service are refused. */
+export async function openTokens(options: { keyFile: string; clock: Clock; audience?: string }): Promise<Tokens> {
   const { kid, privateKey, publicKey } = await openKey(options.keyFile);
   const verified = createLru<string, TokenClaims>({ maxEntries: 5000 });
   return {
-    issue: async ({ subject, audience, scopes }) => {
+    issue: async ({ subject, audience, scopes, mayListCatalog }) => {
       const issuedAtMs = options.clock.nowMs();
       const seconds = Math.floor(issuedAtMs / 1000);
       const token = await new SignJWT({
-        access: scopes.map((scope) => ({
-          type: 'repository',
-          name: scope.name,
-          actions: scope.actions,
-          ...(scope.projectId === undefined ? {} : { pid: scope.projectId }),
-        })),
+        access: [
+          ...scopes.map((scope) => ({ type: 'repository', name: scope.name, actions: scope.actions, pid: scope.projectId })),
+          ...(mayListCatalog ? [catalogAccess] : []),
+        ],
       })
         .setProtectedHeader({ alg: 'EdDSA', kid, typ: 'JWT' })
         .setIssuer(issuer)
@@ -58,7 +69,7 @@ export async function openTokens(options: { keyFile: string; clock: Clock }): Pr
         .setExpirationTime(seconds + tokenLifeMs / 1000)
         .setJti(randomBytes(12).toString('base64url'))
         .sign(privateKey);
-      return { token, issuedAtMs };
+      return token.length > tokenMaxLength ? undefined : { token, issuedAtMs };
     },
     verify: async (token) => {
       const known = verified.get(token);
@@ -73,11 +84,13 @@ export async function openTokens(options: { keyFile: string; clock: Clock }): Pr
           algorithms: ['EdDSA'],
           issuer,
           requiredClaims: ['exp', 'iat', 'nbf', 'jti', 'sub', 'aud'],
-          clockTolerance: 10,
+          ...(options.audience === undefined ? {} : { audience: options.audience }),
+          maxTokenAge: tokenLifeMs / 1000,
+          clockTolerance: clockToleranceS,
           currentDate: new Date(options.clock.nowMs()),
         });
         const claims = readClaims(payload);
-        if (claims !== undefined) verified.set(token, claims);
+        if (claims !== undefined && token.length <= rememberedMaxLength) verified.set(token, claims);
         return claims;
       } catch {
         return undefined;
@@ -86,18 +99,24 @@ export async function openTokens(options: { keyFile: string; clock: Clock }): Pr
   };
 }
 
+/** What the token service calls the right to list repositories. */
+const catalogAccess = { type: 'registry', name: 'catalog', actions: ['*'] } as const;
+
 function readClaims(payload: { sub?: string; exp?: number; [claim: string]: unknown }): TokenClaims | undefined {
   const { sub, exp } = payload;
   const access = payload['access'];
-  if (sub === undefined || exp === undefined || !Array.isArray(access) || access.length > scopesMax) return undefined;
+  if (sub === undefined || exp === undefined || !Array.isArray(access) || access.length > accessMax) return undefined;
   const scopes: TokenScope[] = [];
+  let mayListCatalog = false;
   for (const item of access as unknown[]) {
     if (typeof item !== 'object' || item === null) return undefined;
-    const { name, actions, pid } = item as Record<string, unknown>;
+    const { type, name, actions, pid } = item as Record<string, unknown>;
     if (typeof name !== 'string' || !Array.isArray(actions)) return undefined;
-    scopes.push({ name, actions: actions.filter(isAction), ...(typeof pid === 'number' ? { projectId: pid } : {}) });
+    if (type === catalogAccess.type) mayListCatalog ||= name === catalogAccess.name && actions.includes('*');
+    else if (type === 'repository' && typeof pid === 'number') scopes.push({ name, actions: actions.filter(isAction), projectId: pid });
+    else return undefined;
   }
-  return { subject: sub, scopes, expiresAtMs: exp * 1000 };
+  return { subject: sub, scopes, mayListCatalog, expiresAtMs: exp * 1000 };
 }
 
 function isAction(value: unknown): value is RepositoryAction {
@@ -105,13 +124,18 @@ function isAction(value: unknown): value is RepositoryAction {
 }
 
 async function openKey(file: string) {
-  if (!existsSync(file)) {
+  let text = readSecretFile(file);
+  if (text === undefined) {
     const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
-    const jwk = { ...(await exportJWK(privateKey)), kid: randomBytes(8).toString('hex') };
-    writeFileSync(file, `${JSON.stringify(jwk)}\n`, { mode: 0o600, flag: 'wx' });
+    text = JSON.stringify({ ...(await exportJWK(privateKey)), kid: randomBytes(8).toString('hex') });
+    writeSecretFile(file, text);
   }
-  const jwk = JSON.parse(readFileSync(file, 'utf8')) as JWK;
-  if (jwk.kid === undefined) throw new Error(`${file} is not a signing key of this server; move it away to have a new one made`);
-  const { d: _private, ...publicPart } = jwk;
-  return { kid: jwk.kid, privateKey: await importJWK(jwk, 'EdDSA'), publicKey: await importJWK(publicPart, 'EdDSA') };
+  try {
+    const jwk = JSON.parse(text) as JWK;
+    if (jwk.kid === undefined || jwk.d === undefined || jwk.crv !== 'Ed25519') throw new Error('it is no Ed25519 private key with an id');
+    const { d: _private, ...publicPart } = jwk;
+    return { kid: jwk.kid, privateKey: await importJWK(jwk, 'EdDSA'), publicKey: await importJWK(publicPart, 'EdDSA') };
+  } catch (cause) {
+    throw new Error(`${file} is not a signing key of this server; move it away to have a new one made`, { cause });
+  }
 }

@@ -1,19 +1,18 @@
 // The blob store on a filesystem.
 //
-//   ROOT/store.json                            identity; written once all folders are durable
+//   ROOT/store.json                            identity; written once all folders are durable (store-folders.ts)
 //   ROOT/sha256/ab/<64 hex>.<ulid>             committed blobs, 256 pre-made shard folders per algorithm
 //   ROOT/sha512/ab/<128 hex>.<ulid>
 //   ROOT/uploads/<id>                          staged objects, same filesystem
 //
 // Commit: fdatasync(file) -> rename into the shard -> fsync(shard folder). Only then may a row say that the blob is here.
 
-import { randomBytes } from 'node:crypto';
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { join } from 'node:path';
+import { type FileHandle, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { createUlid } from '../lib/ulid.ts';
 import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts';
 import { type BlobStore, BlobStoreError, type StagedBlob } from './store.ts';
+import { openStoreFolders, syncFolder } from './store-folders.ts';
 
 /** Bytes waiting for the disk per object; the writer of the object waits beyond it. */
 const queueMaxBytes = 1024 * 1024;
@@ -21,12 +20,13 @@ const batchBytes = 256 * 1024;
 const batchWaitMs = 3;
 const freeSpaceAgeMaxMs = 1000;
 
-/** Opens the store, making its folders at first use. */
+/** Opens the store, making its folders at first use. Throws when there is something else than a store of this layout. */
 export async function openFilesystemStore(root: string): Promise<BlobStore> {
-  await prepareFolders(root);
+  const identity = await openStoreFolders(root);
   let space: { readonly atMs: number; readonly freeBytes: number; readonly totalBytes: number } | undefined;
   const stagedPath = (id: string): string => join(root, 'uploads', id);
   return {
+    identity,
     open: (key) => ({ kind: 'file', path: join(root, key) }),
     stage: async (id) => {
       const handle = await open(stagedPath(id), 'wx+', 0o600).catch((error) => {
@@ -35,16 +35,28 @@ export async function openFilesystemStore(root: string): Promise<BlobStore> {
       return stagedFile({ root, id, handle, sizeBytes: 0 });
     },
     resume: async (id) => {
-      const handle = await open(stagedPath(id), 'r+').catch(() => undefined);
+      const handle = await open(stagedPath(id), 'r+').catch((error) => {
+        // Only what is not there is absent: a disk that fails to answer must not look like an upload that never was.
+        if (errorCode(error) === 'ENOENT') return undefined;
+        throw storeError(error, 'cannot open an object again');
+      });
       if (handle === undefined) return undefined;
-      return stagedFile({ root, id, handle, sizeBytes: (await handle.stat()).size });
+      try {
+        return stagedFile({ root, id, handle, sizeBytes: (await handle.stat()).size });
+      } catch (error) {
+        await handle.close();
+        throw storeError(error, 'cannot open an object again');
+      }
     },
     listStaged: async () => {
       const ids = await readdir(join(root, 'uploads'));
       const items = await Promise.all(
-        ids.map(async (id) => ({ id, writtenAtMs: (await stat(stagedPath(id)).catch(() => undefined))?.mtimeMs ?? 0 })),
+        ids.map(async (id) => {
+          const found = await stat(stagedPath(id)).catch(() => undefined);
+          return found === undefined ? [] : [{ id, writtenAtMs: found.mtimeMs }];
+        }),
       );
-      return items;
+      return items.flat();
     },
     remove: (key) => rm(join(root, key), { force: true }),
     freeSpace: async () => {
@@ -57,27 +69,6 @@ export async function openFilesystemStore(root: string): Promise<BlobStore> {
   };
 }
 
-async function prepareFolders(root: string): Promise<void> {
-  if (existsSync(join(root, 'store.json'))) return;
-  for (const algorithm of ['sha256', 'sha512']) {
-    for (let shard = 0; shard < 256; shard++)
-      mkdirSync(join(root, algorithm, shard.toString(16).padStart(2, '0')), { recursive: true, mode: 0o700 });
-    await syncFolder(join(root, algorithm));
-  }
-  await mkdir(join(root, 'uploads'), { recursive: true, mode: 0o700 });
-  writeFileSync(join(root, 'store.json'), `${JSON.stringify({ store: randomBytes(16).toString('hex'), layout: 1 })}\n`, { mode: 0o600 });
-  await syncFolder(root);
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
 interface Opened {
   readonly root: string;
   readonly id: string;
@@ -86,13 +77,14 @@ interface Opened {
 }
 
 function stagedFile({ root, id, handle, sizeBytes: initialSize }: Opened): StagedBlob {
-  const path = join(root, 'uploads', id);
+  let path = join(root, 'uploads', id);
   let sizeBytes = initialSize;
   let queue: Uint8Array[] = [];
   let queuedBytes = 0;
   let writing: Promise<void> | undefined;
   let failure: BlobStoreError | undefined;
   let isOpen = true;
+  let isDiscarded = false;
 
   // One write at a time. What arrives meanwhile goes out together with the next, and a small rest waits a moment for more: a write of 64 KiB
   // costs several times the CPU per byte of one of 256 KiB (measured).
@@ -165,13 +157,25 @@ function stagedFile({ root, id, handle, sizeBytes: initialSize }: Opened): Stage
     },
     flush,
     read: async (start, lengthMax) => {
+      if (isDiscarded) throw new BlobStoreError('io', 'the object was discarded');
       const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(lengthMax, sizeBytes - start)));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength, start);
-      return buffer.subarray(0, bytesRead);
+      if (buffer.byteLength === 0) return buffer;
+      try {
+        const bytesRead = isOpen ? await readAll(handle, buffer, start) : await readPath(path, buffer, start);
+        return buffer.subarray(0, bytesRead);
+      } catch (error) {
+        throw storeError(error, 'cannot read the object');
+      }
     },
     truncate: async (length) => {
       await flush();
-      await handle.truncate(length);
+      if (length > sizeBytes) throw new BlobStoreError('io', `the object has ${sizeBytes} bytes and cannot be cut to ${length}`);
+      try {
+        await handle.truncate(length);
+      } catch (error) {
+        failure = storeError(error, 'cannot cut the object');
+        throw failure;
+      }
       sizeBytes = length;
     },
     commit: async (digest) => {
@@ -180,20 +184,47 @@ function stagedFile({ root, id, handle, sizeBytes: initialSize }: Opened): Stage
       try {
         await handle.datasync();
         await rename(path, join(root, key));
-        await syncFolder(join(root, key, '..'));
+        await syncFolder(dirname(join(root, key)));
       } catch (error) {
-        throw storeError(error, 'cannot make the blob durable');
+        // What the disk holds is unknown now, and a second sync may succeed without it (the system reports a lost page once). So these
+        // bytes are never used again, neither by this object nor by one that resumes it.
+        failure = storeError(error, 'cannot make the blob durable');
+        await Promise.allSettled([rm(path, { force: true }), rm(join(root, key), { force: true })]);
+        throw failure;
       }
+      path = join(root, key);
       return key;
     },
     close,
     discard: async () => {
+      isDiscarded = true;
       failure ??= new BlobStoreError('io', 'the object was discarded');
       await close();
-      await rm(path, { force: true });
+      await rm(join(root, 'uploads', id), { force: true });
     },
   };
   return staged;
+}
+
+/** Reads until the buffer is full or the file ends; gives the count. */
+async function readAll(handle: FileHandle, buffer: Uint8Array, start: number): Promise<number> {
+  let at = 0;
+  while (at < buffer.byteLength) {
+    const { bytesRead } = await handle.read(buffer, at, buffer.byteLength - at, start + at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+  }
+  return at;
+}
+
+/** For a reader that comes when the object has given up its handle. */
+async function readPath(path: string, buffer: Uint8Array, start: number): Promise<number> {
+  const handle = await open(path, 'r');
+  try {
+    return await readAll(handle, buffer, start);
+  } finally {
+    await handle.close();
+  }
 }
 
 async function writeAll(handle: FileHandle, batch: readonly Uint8Array[], position: number): Promise<void> {
@@ -216,8 +247,12 @@ function newKey(digest: Digest): string {
 
 function storeError(error: unknown, what: string): BlobStoreError {
   if (error instanceof BlobStoreError) return error;
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  const code = errorCode(error);
   if (code === 'ENOSPC' || code === 'EDQUOT') return new BlobStoreError('full', `${what}: no space left on the disk`, error);
   if (code === 'EEXIST') return new BlobStoreError('exists', `${what}: it exists already`, error);
   return new BlobStoreError('io', `${what} (${code === '' ? String(error) : code})`, error);
+}
+
+function errorCode(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
 }

@@ -3,7 +3,7 @@
 // only what was released to them.
 
 import { type Digest, type DigestAlgorithm, type RunningDigest, startDigest } from '../oci/digest.ts';
-import type { StagedBlob } from './store.ts';
+import { BlobStoreError, type StagedBlob } from './store.ts';
 
 /** Bytes a reader takes at a time. */
 const readChunkBytes = 128 * 1024;
@@ -31,14 +31,12 @@ export interface Spool {
   close(): Promise<void>;
 }
 
-/** A spool over a staged object; bytes it already holds are hashed again first. */
+/** A spool over a staged object; bytes it already holds are hashed again first. After an error the object is closed. */
 export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm): Promise<Spool> {
-  const hash: RunningDigest = startDigest(algorithm);
-  for (let at = 0; at < staged.sizeBytes; ) {
-    const chunk = await staged.read(at, readChunkBytes);
-    hash.update(chunk);
-    at += chunk.byteLength;
-  }
+  const hash = await hashAgain(staged, algorithm).catch(async (error) => {
+    await staged.close();
+    throw error;
+  });
   let acceptedBytes = staged.sizeBytes;
   let releasedBytes = 0;
   let finalBytes: number | undefined;
@@ -46,12 +44,21 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
   let failure: Error | undefined;
   let readers = 0;
   let isClosing = false;
-  let changed = Promise.withResolvers<void>();
+  // Listeners, not one promise that all race: a reader that waits ten thousand times must leave nothing behind each time.
+  const waiting = new Set<() => void>();
   const wake = (): void => {
-    const before = changed;
-    changed = Promise.withResolvers<void>();
-    before.resolve();
+    for (const go of [...waiting]) go();
   };
+  const change = (signal: AbortSignal): Promise<void> =>
+    new Promise((resolve) => {
+      const go = (): void => {
+        waiting.delete(go);
+        signal.removeEventListener('abort', go);
+        resolve();
+      };
+      waiting.add(go);
+      signal.addEventListener('abort', go);
+    });
   staged.onGrowth = wake;
   const closeIfIdle = async (): Promise<void> => {
     if (isClosing && readers === 0) await staged.close();
@@ -59,23 +66,23 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
 
   async function* follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     readers++;
-    const aborted = abortPromise(signal);
     try {
       for (let at = start; ; ) {
         if (signal.aborted) throw signal.reason;
         if (failure !== undefined) throw failure;
         const limit = Math.min(releasedBytes, staged.sizeBytes, end ?? Number.MAX_SAFE_INTEGER);
         if (at < limit) {
-          const chunk = await staged.read(at, Math.min(readChunkBytes, limit - at));
+          const chunk = await readSome(staged, at, Math.min(readChunkBytes, limit - at));
+          // The bytes may have turned out wrong while they were read.
+          if (failure !== undefined) throw failure;
           at += chunk.byteLength;
           yield chunk;
           continue;
         }
         if (at >= Math.min(end ?? Number.MAX_SAFE_INTEGER, finalBytes ?? Number.MAX_SAFE_INTEGER)) return;
-        await Promise.race([changed.promise, aborted.promise]);
+        await change(signal);
       }
     } finally {
-      aborted.dispose();
       readers--;
       await closeIfIdle();
     }
@@ -121,10 +128,19 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
   };
 }
 
-function abortPromise(signal: AbortSignal): { readonly promise: Promise<never>; dispose(): void } {
-  const { promise, reject } = Promise.withResolvers<never>();
-  promise.catch(() => undefined);
-  const onAbort = (): void => reject(signal.reason);
-  signal.addEventListener('abort', onAbort, { once: true });
-  return { promise, dispose: () => signal.removeEventListener('abort', onAbort) };
+async function hashAgain(staged: StagedBlob, algorithm: DigestAlgorithm): Promise<RunningDigest> {
+  const hash = startDigest(algorithm);
+  for (let at = 0; at < staged.sizeBytes; ) {
+    const chunk = await readSome(staged, at, readChunkBytes);
+    hash.update(chunk);
+    at += chunk.byteLength;
+  }
+  return hash;
+}
+
+/** At least one byte of those that are there: a file that someone cut must not keep its readers waiting for ever. */
+async function readSome(staged: StagedBlob, start: number, lengthMax: number): Promise<Uint8Array> {
+  const chunk = await staged.read(start, lengthMax);
+  if (chunk.byteLength === 0) throw new BlobStoreError('io', 'the file of the object is shorter than what was written to it');
+  return chunk;
 }

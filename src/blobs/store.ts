@@ -12,10 +12,12 @@ export interface FreeSpace {
 }
 
 export interface BlobStore {
+  /** Made with the store and never changed: tells whether this is the store that a database speaks of, or an empty mount point. */
+  readonly identity: string;
   open(key: string): BlobContent;
   /** Starts a new object under an id of its own; throws when the id exists. */
   stage(id: string): Promise<StagedBlob>;
-  /** Opens a staged object again, e.g. after a restart; undefined when there is none. */
+  /** Opens a staged object again, e.g. after a restart; undefined when there is none. Throws when the disk gives no answer. */
   resume(id: string): Promise<StagedBlob | undefined>;
   /** Ids of staged objects, and when each was last written (ms). */
   listStaged(): Promise<{ readonly id: string; readonly writtenAtMs: number }[]>;
@@ -29,17 +31,17 @@ export interface StagedBlob {
   readonly id: string;
   /** Bytes that can be read back. */
   readonly sizeBytes: number;
-  /** Queues bytes for writing; resolves when the queue has room again, rejects when a write has failed. */
+  /** Queues bytes for writing; resolves when the queue has room again, rejects when a write has failed. The chunk is the object's from now on. */
   append(chunk: Uint8Array): Promise<void>;
   /** Resolves when all appended bytes can be read back. */
   flush(): Promise<void>;
-  /** Bytes from `start`, at most `lengthMax`; shorter at the present end. */
+  /** Bytes from `start`, at most `lengthMax`; shorter only at the present end. Also when it was closed or committed. */
   read(start: number, lengthMax: number): Promise<Uint8Array>;
-  /** Cuts it to a length, e.g. when a chunk broke off. */
+  /** Cuts it to a length, e.g. when a chunk broke off. Never makes it longer. */
   truncate(sizeBytes: number): Promise<void>;
   /**
    * Makes the bytes durable under a new key (data, then name, then directory) and gives the key. The caller has checked the digest.
-   * After an error nothing of it counts; the object must be discarded.
+   * After an error nothing of it counts: the bytes are gone, and no later commit or resume can use them. Discard the object.
    */
   commit(digest: Digest): Promise<string>;
   /** Gives up the handle and keeps the bytes. */

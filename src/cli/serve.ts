@@ -15,8 +15,9 @@ export async function serve(config: Config, env: Readonly<Record<string, string 
   const app = await start(config, env, log);
   process.stdout.write(welcome(config, app.port, app.newAdminPassword));
   const signal = await new Promise<string>((resolve) => {
-    process.once('SIGTERM', () => resolve('SIGTERM'));
-    process.once('SIGINT', () => resolve('SIGINT'));
+    // `on`, not `once`: a Ctrl-C reaches the whole group and npm passes it on too, and the second must not end the drain.
+    process.on('SIGTERM', () => resolve('SIGTERM'));
+    process.on('SIGINT', () => resolve('SIGINT'));
   });
   log.info('server.stopping', { signal });
   await app.stop();

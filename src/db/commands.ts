@@ -1,7 +1,8 @@
 // Every write there is, by name. A command is `(context, args) => result`: it runs inside one transaction, does no I/O of its own, and its
 // arguments and result can be cloned between threads. It throws OciError for what a client did wrong.
 
-import { deleteBlob, deleteManifest, deleteTag, linkBlob, mountBlob, putManifest, recordBlob, recordTagCheck } from './content-commands.ts';
+import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
+import { deleteManifest, deleteTag, putManifest, recordTagCheck } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
 import { createAccount } from './identity.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';

@@ -1,110 +1,17 @@
-// Writes on content: blobs, manifests, tags, membership. Each is one transaction of the write protocol (design section 5):
-// bytes are durable before a row says so, and every removal of a reference renews the lease and queues the digest for review
-// (protocol steps P2 and P3 of docs/decisions/0003-write-protocol.md), so that garbage collection never races a push.
+// Writes on manifests and tags. A manifest's bytes, its references and its tags change in one transaction (design section 5). What it
+// refers to is locked and must be here (step P2 of docs/decisions/0003-write-protocol.md); what loses a reference is queued (step P3).
 
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { ManifestReferenceKind } from '../oci/manifest.ts';
 import type { CommandContext } from './context.ts';
-import type { BlobOrigin, TagTrust } from './schema.ts';
+import { holdRepository, type ItemInRepository, inChunks, leaseMs, markPresent, requireNoHolder, unreference } from './references.ts';
+import type { TagTrust } from './schema.ts';
 
-/** How long an unreferenced item stays after a client was told that it is here. */
-const leaseMs = 24 * 60 * 60 * 1000;
-const listChunk = 500;
+/** Rows of one insert: seven values each, far from the limit of either database. */
+const insertChunk = 500;
 
-export interface NewBlob {
-  readonly repositoryId: number;
-  readonly digest: Digest;
-  /** The physical key of the bytes just made durable. */
-  readonly storageKey: string;
-  readonly sizeBytes: number;
-  readonly origin: BlobOrigin;
-  /** The session that ends with this blob. */
-  readonly uploadId?: string;
-  readonly trail?: string;
-}
-export interface RecordedBlob {
-  /** The key that holds the live bytes: another one than offered when the blob was here already. */
-  readonly storageKey: string;
-}
-
-/**
- * Makes a blob live and a member of the repository. When a live row of the same size exists, it is kept and the caller's bytes are surplus;
- * a corrupt or condemned one is replaced by them (a new generation).
- */
-export async function recordBlob(context: CommandContext, args: NewBlob): Promise<RecordedBlob> {
-  const { trx, nowMs } = context;
-  await requireRepositoryRow(context, args.repositoryId);
-  const found = await lockBlob(context, args.digest);
-  let storageKey = args.storageKey;
-  if (found === undefined) {
-    await trx
-      .insertInto('blob')
-      .values({
-        digest: args.digest,
-        generation: 1,
-        storage_key: args.storageKey,
-        size_bytes: args.sizeBytes,
-        state: 'live',
-        origin: args.origin,
-        lease_until_ms: nowMs + leaseMs,
-        touch_epoch: 0,
-        created_at_ms: nowMs,
-      })
-      .execute();
-  } else {
-    const keeps = found.state === 'live' && found.size_bytes === args.sizeBytes;
-    if (keeps) storageKey = found.storage_key;
-    await trx
-      .updateTable('blob')
-      .set({
-        storage_key: storageKey,
-        size_bytes: args.sizeBytes,
-        state: 'live',
-        generation: keeps ? found.generation : found.generation + 1,
-        origin: found.origin === 'public' ? 'public' : args.origin,
-        lease_until_ms: nowMs + leaseMs,
-      })
-      .where('digest', '=', args.digest)
-      .execute();
-  }
-  await insertMembership(context, args.repositoryId, args.digest, args.trail);
-  if (args.uploadId !== undefined) await trx.deleteFrom('upload').where('id', '=', args.uploadId).execute();
-  return { storageKey };
-}
-
-/** Links a blob that anybody may fetch upstream into a mirror's repository; false when there is no such live public blob. */
-export async function linkBlob(context: CommandContext, args: { repositoryId: number; digest: Digest; trail?: string }): Promise<boolean> {
-  const found = await lockBlob(context, args.digest);
-  if (found === undefined || found.state !== 'live' || found.origin !== 'public') return false;
-  await requireRepositoryRow(context, args.repositoryId);
-  await renewLease(context, [args.digest]);
-  await insertMembership(context, args.repositoryId, args.digest, args.trail);
-  return true;
-}
-
-/** Makes a blob of one repository a member of another; false when it is no live member of the first. Rights were checked by the caller. */
-export async function mountBlob(
-  context: CommandContext,
-  args: { fromRepository: string; repositoryId: number; digest: Digest },
-): Promise<boolean> {
-  const found = await lockBlob(context, args.digest);
-  if (found === undefined || found.state !== 'live') return false;
-  const member = await context.trx
-    .selectFrom('repository_blob')
-    .innerJoin('repository', 'repository.id', 'repository_blob.repository_id')
-    .select('repository_blob.digest')
-    .where('repository.name', '=', args.fromRepository)
-    .where('repository_blob.digest', '=', args.digest)
-    .executeTakeFirst();
-  if (member === undefined) return false;
-  await requireRepositoryRow(context, args.repositoryId);
-  await renewLease(context, [args.digest]);
-  await insertMembership(context, args.repositoryId, args.digest, undefined);
-  return true;
-}
-
-export interface NewReference {
+interface NewReference {
   readonly digest: Digest;
   readonly kind: ManifestReferenceKind;
   readonly sizeBytes: number;
@@ -130,12 +37,14 @@ export interface NewManifest {
 
 /**
  * Stores a manifest, its references and its tags. Throws MANIFEST_BLOB_UNKNOWN listing what is missing, MANIFEST_INVALID when a descriptor
- * states another size than the stored blob has.
+ * states another size than the stored content has, NAME_UNKNOWN when the repository is gone.
  */
 export async function putManifest(context: CommandContext, args: NewManifest): Promise<void> {
   const { trx, nowMs } = context;
-  await requireRepositoryRow(context, args.repositoryId);
-  const present = args.completeness === 'mirror' ? await presentReferences(context, args) : await requireReferences(context, args);
+  await holdRepository(context, args.repositoryId, 'alone');
+  const stored = await readStoredSizes(context, args);
+  const untilMs = nowMs + leaseMs;
+  if (args.completeness !== 'mirror') checkReferences(args, stored);
   const row = await trx
     .insertInto('manifest')
     .values({
@@ -147,35 +56,50 @@ export async function putManifest(context: CommandContext, args: NewManifest): P
       annotations: args.annotations,
       size_bytes: args.bytes.byteLength,
       state: 'live',
-      lease_until_ms: nowMs + leaseMs,
+      lease_until_ms: untilMs,
       pushed_at_ms: nowMs,
       pulled_at_ms: null,
       trail: args.trail ?? null,
       bytes: args.bytes,
     })
     .onConflict((conflict) =>
-      conflict
-        .columns(['repository_id', 'digest'])
-        .doUpdateSet({ media_type: args.mediaType, state: 'live', lease_until_ms: nowMs + leaseMs, pushed_at_ms: nowMs }),
+      conflict.columns(['repository_id', 'digest']).doUpdateSet((column) => ({
+        media_type: args.mediaType,
+        state: 'live',
+        // A lease is never shortened, whatever the clock did.
+        lease_until_ms: column
+          .case()
+          .when('manifest.lease_until_ms', '>', untilMs)
+          .then(column.ref('manifest.lease_until_ms'))
+          .else(untilMs)
+          .end(),
+        pushed_at_ms: nowMs,
+      })),
     )
     .returning('id')
     .executeTakeFirstOrThrow();
   const rows = uniqueReferences(args.references).map((reference) => ({
     manifest_id: row.id,
+    repository_id: args.repositoryId,
     digest: reference.digest,
     kind: reference.kind,
     size_bytes: reference.sizeBytes,
-    is_present: present.has(reference.digest) ? 1 : 0,
+    is_present: sizeOf(stored, reference) === undefined ? 0 : 1,
   }));
-  for (const chunk of chunks(rows)) {
+  for (let at = 0; at < rows.length; at += insertChunk) {
     await trx
       .insertInto('manifest_ref')
-      .values(chunk)
+      .values(rows.slice(at, at + insertChunk))
       .onConflict((conflict) => conflict.columns(['manifest_id', 'digest', 'kind']).doNothing())
       .execute();
   }
-  await markPresent(context, args.repositoryId, args.digest);
-  for (const tag of args.tags) await moveTag(context, args, tag);
+  await markPresent(context, args, 'manifest');
+  const left: Digest[] = [];
+  for (const tag of new Set(args.tags)) {
+    const before = await moveTag(context, args, tag);
+    if (before !== undefined && before !== args.digest) left.push(before);
+  }
+  await unreference(context, { repositoryId: args.repositoryId, digests: left, reason: 'tag moved' });
   await trx.updateTable('repository').set({ pushed_at_ms: nowMs }).where('id', '=', args.repositoryId).execute();
 }
 
@@ -193,62 +117,52 @@ export async function recordTagCheck(
     .execute();
 }
 
-/** Removes one tag; the manifest stays. MANIFEST_UNKNOWN when there is none. */
+/** Removes one tag; the manifest stays. MANIFEST_UNKNOWN when there is none, NAME_UNKNOWN when the repository is gone. */
 export async function deleteTag(context: CommandContext, args: { repositoryId: number; tag: string }): Promise<void> {
+  await holdRepository(context, args.repositoryId, 'alone');
   const row = await context.trx
-    .selectFrom('tag')
-    .select(['id', 'digest'])
+    .deleteFrom('tag')
     .where('repository_id', '=', args.repositoryId)
     .where('name', '=', args.tag)
+    .returning('digest')
     .executeTakeFirst();
   if (row === undefined) throw new OciError('MANIFEST_UNKNOWN', 'there is no such tag', { detail: { tag: args.tag } });
-  await context.trx.deleteFrom('tag').where('id', '=', row.id).execute();
-  await unreference(context, [row.digest as Digest], 'tag deleted');
+  await unreference(context, { repositoryId: args.repositoryId, digests: [row.digest as Digest], reason: 'tag deleted' });
 }
 
-/** Removes a manifest and the tags on it. MANIFEST_UNKNOWN when there is none, UNSUPPORTED while an index of the repository holds it
- * (the specification has no other answer for a delete that is not allowed). */
-export async function deleteManifest(
-  context: CommandContext,
-  args: { repositoryId: number; digest: Digest; allowsSparse: boolean },
-): Promise<void> {
-  const { trx } = context;
-  const row = await trx
-    .selectFrom('manifest')
-    .select('id')
-    .where('repository_id', '=', args.repositoryId)
-    .where('digest', '=', args.digest)
-    .executeTakeFirst();
-  if (row === undefined) throw new OciError('MANIFEST_UNKNOWN', 'there is no such manifest', { detail: { digest: args.digest } });
-  if (!args.allowsSparse) await requireNoHolder(context, args.repositoryId, args.digest, 'manifest');
+/**
+ * Removes a manifest and the tags on it. MANIFEST_UNKNOWN when there is none, NAME_UNKNOWN when the repository is gone, UNSUPPORTED while an index of the repository holds it (the
+ * specification has no other answer for a delete that is not allowed). With `allowsSparse` the indexes stay without it.
+ */
+export async function deleteManifest(context: CommandContext, args: ItemInRepository & { allowsSparse: boolean }): Promise<void> {
+  const { trx, dialect } = context;
+  const { repositoryId, digest } = args;
+  await holdRepository(context, repositoryId, 'alone');
+  let find = trx.selectFrom('manifest').select('id').where('repository_id', '=', repositoryId).where('digest', '=', digest);
+  if (dialect === 'postgres') find = find.forUpdate();
+  const row = await find.executeTakeFirst();
+  if (row === undefined) throw new OciError('MANIFEST_UNKNOWN', 'there is no such manifest', { detail: { digest } });
+  if (!args.allowsSparse) await requireNoHolder(context, args, 'manifest');
   const references = await trx.selectFrom('manifest_ref').select('digest').where('manifest_id', '=', row.id).execute();
-  await trx.deleteFrom('tag').where('repository_id', '=', args.repositoryId).where('digest', '=', args.digest).execute();
+  // The blobs first, before the rows that refer to them: the order of locks.
+  const digests = references.map((reference) => reference.digest as Digest);
+  await unreference(context, { repositoryId, digests, reason: 'manifest deleted' });
+  await trx.deleteFrom('tag').where('repository_id', '=', repositoryId).where('digest', '=', digest).execute();
   await trx.deleteFrom('manifest').where('id', '=', row.id).execute();
-  await unreference(
-    context,
-    references.map((reference) => reference.digest as Digest),
-    'manifest deleted',
-  );
+  await trx
+    .updateTable('manifest_ref')
+    .set({ is_present: 0 })
+    .where('repository_id', '=', repositoryId)
+    .where('digest', '=', digest)
+    .where('kind', '=', 'manifest')
+    .execute();
 }
 
-/** Takes a blob out of a repository. BLOB_UNKNOWN when it is no member, UNSUPPORTED while a manifest of the repository refers to it. */
-export async function deleteBlob(context: CommandContext, args: { repositoryId: number; digest: Digest }): Promise<void> {
-  await requireNoHolder(context, args.repositoryId, args.digest, 'blob');
-  const result = await context.trx
-    .deleteFrom('repository_blob')
-    .where('repository_id', '=', args.repositoryId)
-    .where('digest', '=', args.digest)
-    .executeTakeFirst();
-  if (result.numDeletedRows === 0n)
-    throw new OciError('BLOB_UNKNOWN', 'there is no such blob in this repository', { detail: { digest: args.digest } });
-  await unreference(context, [args.digest], 'blob deleted');
-}
-
-async function moveTag(context: CommandContext, args: NewManifest, tag: string): Promise<void> {
-  const { trx, nowMs } = context;
+/** Sets a tag; gives the digest it pointed to before. */
+async function moveTag({ trx, nowMs }: CommandContext, args: NewManifest, tag: string): Promise<Digest | undefined> {
   const before = await trx
     .selectFrom('tag')
-    .select('digest')
+    .select(['id', 'digest'])
     .where('repository_id', '=', args.repositoryId)
     .where('name', '=', tag)
     .executeTakeFirst();
@@ -261,40 +175,33 @@ async function moveTag(context: CommandContext, args: NewManifest, tag: string):
     trust: args.tagTrust ?? ('confirmed' as const),
     trail: args.trail ?? null,
   };
-  await trx
-    .insertInto('tag')
-    .values({
-      repository_id: args.repositoryId,
-      name: tag,
-      name_folded: tag.toLowerCase(),
-      created_at_ms: nowMs,
-      pulled_at_ms: null,
-      ...values,
-    })
-    .onConflict((conflict) => conflict.columns(['repository_id', 'name']).doUpdateSet(values))
-    .execute();
-  if (before !== undefined && before.digest !== args.digest) await unreference(context, [before.digest as Digest], 'tag moved');
+  if (before === undefined) {
+    const row = { repository_id: args.repositoryId, name: tag, name_folded: tag.toLowerCase(), created_at_ms: nowMs, pulled_at_ms: null };
+    await trx
+      .insertInto('tag')
+      .values({ ...row, ...values })
+      .execute();
+    return undefined;
+  }
+  await trx.updateTable('tag').set(values).where('id', '=', before.id).execute();
+  return before.digest as Digest;
 }
 
-/** The digests a manifest refers to that are here; throws for what is required and is not. Locks the blobs against removal. */
-async function requireReferences(context: CommandContext, args: NewManifest): Promise<ReadonlySet<string>> {
-  const blobs = args.references.filter((reference) => reference.kind !== 'manifest');
-  const children = args.references.filter((reference) => reference.kind === 'manifest');
-  const sizes = await memberSizes(
-    context,
-    args.repositoryId,
-    blobs.map((reference) => reference.digest),
-    true,
+interface StoredSizes {
+  readonly blobs: ReadonlyMap<string, number>;
+  readonly manifests: ReadonlyMap<string, number>;
+}
+
+function sizeOf(stored: StoredSizes, reference: NewReference): number | undefined {
+  return (reference.kind === 'manifest' ? stored.manifests : stored.blobs).get(reference.digest);
+}
+
+/** Throws for what is required and is not here, and for what has another size than stated. */
+function checkReferences(args: NewManifest, stored: StoredSizes): void {
+  const mayLackChildren = args.completeness === 'sparse';
+  const missing = args.references.filter(
+    (reference) => sizeOf(stored, reference) === undefined && (reference.kind === 'manifest' ? !mayLackChildren : reference.required),
   );
-  const manifests = await manifestSizes(
-    context,
-    args.repositoryId,
-    children.map((reference) => reference.digest),
-  );
-  const missing = [
-    ...blobs.filter((reference) => reference.required && !sizes.has(reference.digest)),
-    ...(args.completeness === 'sparse' ? [] : children.filter((reference) => !manifests.has(reference.digest))),
-  ];
   if (missing.length > 0) {
     const listed = [...new Set(missing.map((reference) => reference.digest))];
     throw new OciError('MANIFEST_BLOB_UNKNOWN', 'the manifest refers to content that is not in this repository; push it first', {
@@ -302,150 +209,69 @@ async function requireReferences(context: CommandContext, args: NewManifest): Pr
     });
   }
   for (const reference of args.references) {
-    const size = (reference.kind === 'manifest' ? manifests : sizes).get(reference.digest);
+    const size = sizeOf(stored, reference);
     if (size !== undefined && size !== reference.sizeBytes) {
       throw new OciError('MANIFEST_INVALID', 'a descriptor states a size that the stored content does not have', {
         detail: { digest: reference.digest, stated: reference.sizeBytes, stored: size },
       });
     }
   }
-  return new Set([...sizes.keys(), ...manifests.keys()]);
 }
 
-async function presentReferences(context: CommandContext, args: NewManifest): Promise<ReadonlySet<string>> {
-  const digests = args.references.map((reference) => reference.digest);
-  const [blobs, manifests] = [
-    await memberSizes(context, args.repositoryId, digests, false),
-    await manifestSizes(context, args.repositoryId, digests),
-  ];
-  return new Set([...blobs.keys(), ...manifests.keys()]);
+/** What of the references is here, with its size: locked against removal until the manifest is stored. */
+async function readStoredSizes(context: CommandContext, args: NewManifest): Promise<StoredSizes> {
+  const digests = (wanted: boolean): Digest[] =>
+    args.references.filter((reference) => (reference.kind === 'manifest') === wanted).map((reference) => reference.digest);
+  return {
+    blobs: await readMemberSizes(context, args.repositoryId, digests(false)),
+    manifests: await readManifestSizes(context, args.repositoryId, digests(true)),
+  };
 }
 
-async function memberSizes(
-  context: CommandContext,
+async function readMemberSizes(
+  { trx, dialect }: CommandContext,
   repositoryId: number,
   digests: readonly Digest[],
-  lock: boolean,
 ): Promise<Map<string, number>> {
   const found = new Map<string, number>();
-  for (const chunk of chunks([...new Set(digests)].sort())) {
-    let query = context.trx
+  for (const chunk of inChunks(digests)) {
+    // First the lock, then the look: a statement that waited for a lock still sees the membership of before.
+    if (dialect === 'postgres')
+      await trx.selectFrom('blob').select('digest').where('digest', 'in', chunk).orderBy('digest').forShare().execute();
+    const rows = await trx
       .selectFrom('repository_blob')
       .innerJoin('blob', 'blob.digest', 'repository_blob.digest')
       .select(['blob.digest as digest', 'blob.size_bytes as size_bytes'])
       .where('repository_blob.repository_id', '=', repositoryId)
+      .where('repository_blob.digest', 'in', chunk)
       .where('blob.state', '=', 'live')
-      .where('blob.digest', 'in', chunk)
-      .orderBy('blob.digest');
-    if (lock && context.dialect === 'postgres') query = query.forShare('blob');
-    for (const row of await query.execute()) found.set(row.digest, row.size_bytes);
+      .execute();
+    for (const row of rows) found.set(row.digest, row.size_bytes);
   }
   return found;
 }
 
-async function manifestSizes(context: CommandContext, repositoryId: number, digests: readonly Digest[]): Promise<Map<string, number>> {
+async function readManifestSizes(
+  { trx, dialect }: CommandContext,
+  repositoryId: number,
+  digests: readonly Digest[],
+): Promise<Map<string, number>> {
   const found = new Map<string, number>();
-  for (const chunk of chunks([...new Set(digests)].sort())) {
-    let query = context.trx
+  for (const chunk of inChunks(digests)) {
+    let query = trx
       .selectFrom('manifest')
       .select(['digest', 'size_bytes'])
       .where('repository_id', '=', repositoryId)
       .where('state', '=', 'live')
       .where('digest', 'in', chunk)
       .orderBy('digest');
-    if (context.dialect === 'postgres') query = query.forShare();
+    if (dialect === 'postgres') query = query.forShare();
     for (const row of await query.execute()) found.set(row.digest, row.size_bytes);
   }
   return found;
 }
 
-async function requireNoHolder(context: CommandContext, repositoryId: number, digest: Digest, what: 'manifest' | 'blob'): Promise<void> {
-  const holder = await context.trx
-    .selectFrom('manifest_ref')
-    .innerJoin('manifest', 'manifest.id', 'manifest_ref.manifest_id')
-    .select('manifest.digest')
-    .where('manifest_ref.digest', '=', digest)
-    .where('manifest.repository_id', '=', repositoryId)
-    .limit(1)
-    .executeTakeFirst();
-  if (holder !== undefined)
-    throw new OciError('UNSUPPORTED', `this ${what} is part of manifest ${holder.digest}; delete that one first`, {
-      detail: { digest, heldBy: holder.digest },
-    });
-}
-
-async function requireRepositoryRow({ trx, dialect }: CommandContext, repositoryId: number): Promise<void> {
-  let query = trx.selectFrom('repository').select('id').where('id', '=', repositoryId);
-  if (dialect === 'postgres') query = query.forKeyShare();
-  if ((await query.executeTakeFirst()) === undefined) throw new OciError('NAME_UNKNOWN', 'the repository no longer exists');
-}
-
-async function lockBlob({ trx, dialect }: CommandContext, digest: Digest) {
-  let query = trx.selectFrom('blob').select(['storage_key', 'size_bytes', 'state', 'origin', 'generation']).where('digest', '=', digest);
-  if (dialect === 'postgres') query = query.forUpdate();
-  return query.executeTakeFirst();
-}
-
-async function insertMembership(context: CommandContext, repositoryId: number, digest: Digest, trail: string | undefined): Promise<void> {
-  await context.trx
-    .insertInto('repository_blob')
-    .values({ repository_id: repositoryId, digest, linked_at_ms: context.nowMs, trail: trail ?? null })
-    .onConflict((conflict) =>
-      trail === undefined
-        ? conflict.columns(['repository_id', 'digest']).doNothing()
-        : conflict.columns(['repository_id', 'digest']).doUpdateSet({ trail }),
-    )
-    .execute();
-  if (trail !== undefined) await markPresent(context, repositoryId, digest);
-}
-
-async function markPresent({ trx }: CommandContext, repositoryId: number, digest: Digest): Promise<void> {
-  await trx
-    .updateTable('manifest_ref')
-    .set({ is_present: 1 })
-    .where('digest', '=', digest)
-    .where('is_present', '=', 0)
-    .where('manifest_id', 'in', (sub) =>
-      sub.selectFrom('manifest').select('manifest.id').where('manifest.repository_id', '=', repositoryId),
-    )
-    .execute();
-}
-
-/** Step P3: whatever loses a reference keeps a full lease and is looked at after it. */
-async function unreference(context: CommandContext, digests: readonly Digest[], reason: string): Promise<void> {
-  await renewLease(context, digests);
-  const rows = [...new Set(digests)].sort().map((digest) => ({ digest, review_after_ms: context.nowMs + leaseMs, reason }));
-  for (const chunk of chunks(rows)) {
-    await context.trx
-      .insertInto('gc_queue')
-      .values(chunk)
-      .onConflict((conflict) => conflict.column('digest').doUpdateSet({ review_after_ms: context.nowMs + leaseMs, reason }))
-      .execute();
-  }
-}
-
-async function renewLease({ trx, nowMs }: CommandContext, digests: readonly Digest[]): Promise<void> {
-  for (const chunk of chunks([...new Set(digests)].sort())) {
-    await trx
-      .updateTable('blob')
-      .set({ lease_until_ms: nowMs + leaseMs })
-      .where('digest', 'in', chunk)
-      .where('lease_until_ms', '<', nowMs + leaseMs)
-      .execute();
-    await trx
-      .updateTable('manifest')
-      .set({ lease_until_ms: nowMs + leaseMs })
-      .where('digest', 'in', chunk)
-      .execute();
-  }
-}
-
+/** One row for each kind and digest; a manifest may name a layer twice. */
 function uniqueReferences(references: readonly NewReference[]): readonly NewReference[] {
   return [...new Map(references.map((reference) => [`${reference.kind} ${reference.digest}`, reference])).values()];
-}
-
-function chunks<T>(items: readonly T[]): T[][] {
-  const result: T[][] = [];
-  for (let at = 0; at < items.length; at += listChunk) result.push(items.slice(at, at + listChunk));
-  return result;
 }

@@ -92,11 +92,9 @@ export function prepareContentQueries(database: Preparer): ContentQueries {
   const statedSize = database.prepare<Named, { sizeBytes: number }>((read, value) =>
     read
       .selectFrom('manifest_ref')
-      .innerJoin('manifest', 'manifest.id', 'manifest_ref.manifest_id')
-      .innerJoin('repository', 'repository.id', 'manifest.repository_id')
-      .select('manifest_ref.size_bytes as sizeBytes')
-      .where('manifest_ref.digest', '=', value('digest'))
-      .where('repository.name', '=', value('repository'))
+      .select('size_bytes as sizeBytes')
+      .where('digest', '=', value('digest'))
+      .where('repository_id', '=', read.selectFrom('repository').select('id').where('name', '=', value('repository')))
       .limit(1)
       .compile(),
   );

@@ -2,16 +2,19 @@
 // whenever the process ends, however it ends.
 
 import { Database as SqliteFile } from 'bun:sqlite';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { makeDurableFolder } from './durable-folder.ts';
 
 export interface FolderLock {
   release(): void;
 }
 
+/** Keeps the files of held locks reachable: one that nobody refers to is closed by the garbage collector, and its lock is gone. */
+const held = new Set<SqliteFile>();
+
 /** Takes the folder (made when absent, mode 0700); throws when another server holds it. */
 export function lockDataFolder(dataDir: string): FolderLock {
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+  makeDurableFolder(dataDir);
   const file = new SqliteFile(join(dataDir, 'breakwater.lock'), { create: true });
   try {
     file.run('pragma busy_timeout = 0');
@@ -20,5 +23,11 @@ export function lockDataFolder(dataDir: string): FolderLock {
     file.close();
     throw new Error(`another Breakwater is running on ${dataDir}; stop it or choose another folder with --data`, { cause });
   }
-  return { release: () => file.close() };
+  held.add(file);
+  return {
+    release: () => {
+      held.delete(file);
+      file.close();
+    },
+  };
 }

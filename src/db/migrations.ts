@@ -52,10 +52,11 @@ async function first(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
       pushed_at_ms ${number} not null, pulled_at_ms ${number}, trail ${text}, bytes ${bytes} not null, unique (repository_id, digest))`,
     sql`create index manifest_subject on manifest (repository_id, subject_digest, digest) where subject_digest is not null`,
     sql`create table manifest_ref (
-      manifest_id ${number} not null references manifest (id) on delete cascade, digest ${text} not null,
+      manifest_id ${number} not null references manifest (id) on delete cascade, repository_id ${number} not null, digest ${text} not null,
       kind ${text} not null check (kind in ('config', 'layer', 'manifest')), size_bytes ${number} not null, is_present ${number} not null,
       primary key (manifest_id, digest, kind))`,
-    sql`create index manifest_ref_digest on manifest_ref (digest)`,
+    sql`create index manifest_ref_digest on manifest_ref (digest, repository_id)`,
+    sql`create index manifest_ref_absent on manifest_ref (digest, repository_id) where is_present = 0`,
     sql`create table tag (
       id ${id}, repository_id ${number} not null references repository (id) on delete cascade, name ${text} not null, name_folded ${text} not null,
       digest ${text} not null, created_at_ms ${number} not null, pushed_at_ms ${number} not null, pulled_at_ms ${number},
@@ -68,6 +69,7 @@ async function first(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
       algorithm ${text} not null, created_at_ms ${number} not null, expires_at_ms ${number} not null)`,
     sql`create index upload_expiry on upload (expires_at_ms)`,
     sql`create index upload_repository on upload (repository_id)`,
+    sql`create index upload_principal on upload (principal)`,
     sql`create table account (
       id ${id}, name ${text} not null unique, password_hash ${text} not null, is_admin ${number} not null, created_at_ms ${number} not null)`,
     sql`create table gc_queue (digest ${text} primary key, review_after_ms ${number} not null, reason ${text} not null)`,

@@ -113,9 +113,14 @@ export async function ensureMirrorProject(context: CommandContext, args: { regis
 }
 
 /** Deletes an empty project; CONFLICT while it has repositories with content, NAME_UNKNOWN when there is none. */
-export async function deleteProject({ trx }: CommandContext, args: { name: string }): Promise<void> {
-  const project = await trx.selectFrom('project').select('id').where('name', '=', args.name).executeTakeFirst();
+export async function deleteProject({ trx, dialect }: CommandContext, args: { name: string }): Promise<void> {
+  let find = trx.selectFrom('project').select('id').where('name', '=', args.name);
+  if (dialect === 'postgres') find = find.forUpdate();
+  const project = await find.executeTakeFirst();
   if (project === undefined) throw new OciError('NAME_UNKNOWN', `there is no project named ${args.name}`);
+  // A push under way holds its repository: wait for it, then look.
+  if (dialect === 'postgres')
+    await trx.selectFrom('repository').select('id').where('project_id', '=', project.id).orderBy('id').forUpdate().execute();
   const content = await trx
     .selectFrom('repository')
     .select('repository.name')
@@ -133,8 +138,11 @@ export async function deleteProject({ trx }: CommandContext, args: { name: strin
   await trx.deleteFrom('project').where('id', '=', project.id).execute();
 }
 
-/** The id of a repository, made when it is new. NAME_UNKNOWN when its project is gone. */
-export async function ensureRepository({ trx, nowMs }: CommandContext, args: { projectId: number; name: string }): Promise<number> {
+/** The id of a repository, made when it is new. NAME_UNKNOWN when its project is gone or another project has the name. */
+export async function ensureRepository(
+  { trx, dialect, nowMs }: CommandContext,
+  args: { projectId: number; name: string },
+): Promise<number> {
   const found = await trx
     .selectFrom('repository')
     .select('id')
@@ -142,8 +150,10 @@ export async function ensureRepository({ trx, nowMs }: CommandContext, args: { p
     .where('project_id', '=', args.projectId)
     .executeTakeFirst();
   if (found !== undefined) return found.id;
-  const project = await trx.selectFrom('project').select('id').where('id', '=', args.projectId).executeTakeFirst();
-  if (project === undefined) throw new OciError('NAME_UNKNOWN', 'the project of this repository no longer exists');
+  let findProject = trx.selectFrom('project').select('id').where('id', '=', args.projectId);
+  if (dialect === 'postgres') findProject = findProject.forKeyShare();
+  if ((await findProject.executeTakeFirst()) === undefined)
+    throw new OciError('NAME_UNKNOWN', 'the project of this repository no longer exists');
   await trx
     .insertInto('repository')
     .values({ project_id: args.projectId, name: args.name, created_at_ms: nowMs, pushed_at_ms: null, pulled_at_ms: null })

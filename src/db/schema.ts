@@ -76,6 +76,8 @@ export interface Schema {
   };
   manifest_ref: {
     manifest_id: number;
+    /** The manifest's: so that a digest that every repository refers to is found in one of them at once. */
+    repository_id: number;
     digest: string;
     kind: 'config' | 'layer' | 'manifest';
     size_bytes: number;

@@ -1,6 +1,5 @@
-// Kysely on bun:sqlite: one connection, statements cached by their text. It knows nothing of the schema.
+// Kysely on bun:sqlite: one connection, compiled statements kept by their text. It knows nothing of the tables.
 
-import type { Database as SqliteFile } from 'bun:sqlite';
 import {
   type CompiledQuery,
   type DatabaseConnection,
@@ -13,24 +12,32 @@ import {
   SqliteQueryCompiler,
 } from 'kysely';
 import type { Schema } from './schema.ts';
+import type { Statements } from './sqlite-statements.ts';
 
-/** A Kysely over an open file. `withTransactions: false` leaves begin and commit to the caller. */
-export function kyselyOn(file: SqliteFile, options: { withTransactions: boolean }): Kysely<Schema> {
+/** A Kysely over an open connection. `withTransactions: false` leaves begin and commit to the caller. */
+export function kyselyOn(statements: Statements, options: { withTransactions: boolean }): Kysely<Schema> {
   const dialect: Dialect = {
-    createAdapter: () => new SqliteAdapter(),
-    createDriver: () => new FileDriver(file, options.withTransactions),
+    createAdapter: () => new TransactionalSqliteAdapter(),
+    createDriver: () => new FileDriver(statements, options.withTransactions),
     createIntrospector: (db) => new SqliteIntrospector(db),
     createQueryCompiler: () => new SqliteQueryCompiler(),
   };
   return new Kysely<Schema>({ dialect });
 }
 
+/** Kysely's own says that SQLite cannot undo changes of the schema. It can, so a step of the history is done as a whole or not at all. */
+class TransactionalSqliteAdapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
+}
+
 class FileDriver implements Driver {
   readonly #connection: DatabaseConnection;
   readonly #withTransactions: boolean;
 
-  constructor(file: SqliteFile, withTransactions: boolean) {
-    this.#connection = new FileConnection(file);
+  constructor(statements: Statements, withTransactions: boolean) {
+    this.#connection = new FileConnection(statements);
     this.#withTransactions = withTransactions;
   }
 
@@ -57,14 +64,14 @@ class FileDriver implements Driver {
 }
 
 class FileConnection implements DatabaseConnection {
-  readonly #file: SqliteFile;
+  readonly #statements: Statements;
 
-  constructor(file: SqliteFile) {
-    this.#file = file;
+  constructor(statements: Statements) {
+    this.#statements = statements;
   }
 
   async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
-    const statement = this.#file.query(query.sql);
+    const statement = this.#statements.get(query.sql);
     const parameters = query.parameters as never[];
     if (statement.columnNames.length > 0) return { rows: statement.all(...parameters) as R[] };
     const { changes, lastInsertRowid } = statement.run(...parameters);

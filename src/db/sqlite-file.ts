@@ -5,22 +5,26 @@ import { Database as SqliteFile } from 'bun:sqlite';
 
 const oldestSafeVersion = [3, 51, 3] as const;
 
-/** A connection. The reader's is query-only, so that no write can slip past the commands. */
+/** A connection. The reader's is query-only, so that no write can slip past the commands. Throws, with nothing left open, when it cannot. */
 export function openSqlite(path: string, role: 'reader' | 'writer'): SqliteFile {
   const file = new SqliteFile(path, { create: role === 'writer', readwrite: true });
-  for (const pragma of [
-    'busy_timeout = 10000',
-    'journal_mode = wal',
-    'synchronous = full',
-    'foreign_keys = on',
-    'mmap_size = 0',
-    'cell_size_check = on',
-    'trusted_schema = off',
-    'temp_store = memory',
-    'cache_size = -16384',
-    ...(role === 'reader' ? ['query_only = on'] : ['journal_size_limit = 67108864']),
-  ]) {
-    file.run(`pragma ${pragma}`);
+  try {
+    for (const pragma of [
+      'busy_timeout = 10000',
+      'journal_mode = wal',
+      'synchronous = full',
+      'foreign_keys = on',
+      'mmap_size = 0',
+      'cell_size_check = on',
+      'trusted_schema = off',
+      'temp_store = memory',
+      'cache_size = -16384',
+      ...(role === 'reader' ? ['query_only = on'] : ['journal_size_limit = 67108864']),
+    ])
+      file.run(`pragma ${pragma}`);
+  } catch (error) {
+    file.close();
+    throw error;
   }
   return file;
 }

@@ -1,19 +1,18 @@
 // The database port on SQLite: one read connection on the serving thread, one writer Worker (sqlite-writer.ts), WAL, synchronous=FULL.
 // Why a Worker: docs/decisions/0002-writer-worker.md. Only one server may hold the data folder (app.ts locks it).
 
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { OciError, type OciErrorCode } from '../oci/errors.ts';
+import { createCommandGate } from './command-gate.ts';
 import type { CommandArguments, CommandName, CommandResult } from './commands.ts';
 import type { Database } from './database.ts';
+import { makeDurableFolder } from './durable-folder.ts';
 import { migrate } from './migrations.ts';
 import { compileTemplate, type PreparedQuery, type QueryBuilder, type QueryValue } from './prepared.ts';
 import { kyselyOn } from './sqlite-dialect.ts';
 import { assertSafeSqlite, openSqlite } from './sqlite-file.ts';
+import { createStatements } from './sqlite-statements.ts';
 import type { FailureReport, WriterAnswer, WriterRequest } from './sqlite-writer.ts';
-
-/** Commands waiting at most; beyond it the server answers UNAVAILABLE instead of growing. */
-const waitingMax = 10_000;
 
 export interface SqliteOptions {
   readonly path: string;
@@ -21,37 +20,54 @@ export interface SqliteOptions {
   readonly onFatal: (message: string) => void;
 }
 
+/** Opens the file, made when absent, and brings it up to date. Throws, with nothing left open, when it cannot. */
 export async function openSqliteDatabase(options: SqliteOptions): Promise<Database> {
   assertSafeSqlite();
-  mkdirSync(dirname(options.path), { recursive: true, mode: 0o700 });
+  makeDurableFolder(dirname(options.path));
   await migrateFile(options.path);
-  const writer = await startWriter(options);
   const file = openSqlite(options.path, 'reader');
-  const read = kyselyOn(file, { withTransactions: false });
+  const statements = createStatements(file);
+  const read = kyselyOn(statements, { withTransactions: false });
+  const closeReader = (): void => {
+    statements.finalize();
+    file.close();
+  };
+  const writer = await startWriter(options).catch((error) => {
+    closeReader();
+    throw error;
+  });
+  const gate = createCommandGate();
+  let closed: Promise<void> | undefined;
   return {
     dialect: 'sqlite',
     read,
     prepare: <P extends Record<string, QueryValue>, R>(build: QueryBuilder<P, R>): PreparedQuery<P, R> => {
       const template = compileTemplate(read, build);
-      const statement = file.query(template.sql);
+      const statement = statements.keep(template.sql);
       return {
         all: async (values) => statement.all(...template.bind(values)) as R[],
         first: async (values) => (statement.get(...template.bind(values)) as R | null) ?? undefined,
       };
     },
-    run: writer.run,
-    close: async () => {
-      await writer.close();
-      file.close();
+    run: (name, args) => gate.run(args, () => writer.run(name, args)),
+    close: () => {
+      closed ??= gate
+        .close()
+        .then(() => writer.close())
+        .then(closeReader);
+      return closed;
     },
   };
 }
 
+/** Closing the only connection folds the log into the file, so that what is served was read back and synced, never a leftover of a failed sync. */
 async function migrateFile(path: string): Promise<void> {
   const file = openSqlite(path, 'writer');
+  const statements = createStatements(file);
   try {
-    await migrate(kyselyOn(file, { withTransactions: true }), 'sqlite');
+    await migrate(kyselyOn(statements, { withTransactions: true }), 'sqlite');
   } finally {
+    statements.finalize();
     file.close();
   }
 }
@@ -67,18 +83,26 @@ async function startWriter(options: SqliteOptions): Promise<Pick<Database, 'run'
   const opened = Promise.withResolvers<void>();
   const closed = Promise.withResolvers<void>();
   let nextId = 1;
-  let isClosing = false;
+  let isOpen = false;
+  let isBroken = false;
+  const end = (message: string): void => {
+    if (isBroken) return;
+    isBroken = true;
+    if (isOpen) options.onFatal(message);
+    else opened.reject(new Error(`the database cannot be opened for writing: ${message}`));
+  };
   worker.onmessage = (event: MessageEvent<WriterAnswer>): void => {
     const message = event.data;
     switch (message.kind) {
       case 'opened':
+        isOpen = true;
         opened.resolve();
         return;
       case 'closed':
         closed.resolve();
         return;
       case 'fatal':
-        options.onFatal(message.message);
+        end(message.message);
         return;
       case 'done':
         waiting.get(message.id)?.resolve(message.result as never);
@@ -89,39 +113,38 @@ async function startWriter(options: SqliteOptions): Promise<Pick<Database, 'run'
     }
     waiting.delete(message.id);
   };
+  // The Worker itself is gone: whether what it had begun was committed is unknown.
   worker.onerror = (event): void => {
-    const error = new Error(`the database writer failed: ${event.message}`);
-    opened.reject(error);
-    for (const item of waiting.values()) item.reject(error);
+    const message = `the database writer failed: ${event.message}`;
+    for (const item of waiting.values()) item.reject(new Error(message));
     waiting.clear();
-    options.onFatal(error.message);
+    closed.resolve();
+    end(message);
   };
   const send = (request: WriterRequest): void => worker.postMessage(request);
   send({ kind: 'open', path: options.path });
-  await opened.promise;
+  await opened.promise.catch((error) => {
+    worker.terminate();
+    throw error;
+  });
   return {
     run: <N extends CommandName>(name: N, args: CommandArguments<N>): Promise<CommandResult<N>> => {
-      if (isClosing) return Promise.reject(new OciError('UNAVAILABLE', 'the server is shutting down'));
-      if (waiting.size >= waitingMax)
-        return Promise.reject(new OciError('UNAVAILABLE', 'too many writes are waiting', { retryAfterMs: 1000 }));
-      return new Promise((resolve, reject) => {
+      if (isBroken) return Promise.reject(new OciError('UNAVAILABLE', 'the database cannot be written'));
+      return new Promise((fulfil, reject) => {
         const id = nextId++;
-        waiting.set(id, { resolve, reject });
+        waiting.set(id, { resolve: fulfil, reject });
         send({ kind: 'command', id, name, args });
       });
     },
     close: async () => {
-      if (!isClosing) {
-        isClosing = true;
-        send({ kind: 'close' });
-      }
+      send({ kind: 'close' });
       await closed.promise;
       worker.terminate();
     },
   };
 }
 
-function revive(failure: FailureReport): Error {
-  if (failure.code === undefined) return new Error(failure.message);
-  return new OciError(failure.code as OciErrorCode, failure.message, { detail: failure.detail });
+function revive({ message, code, detail, retryAfterMs }: FailureReport): Error {
+  if (code === undefined) return new Error(message);
+  return new OciError(code as OciErrorCode, message, { detail, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
 }

@@ -4,6 +4,7 @@ import type { DigestAlgorithm } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { CommandContext } from './context.ts';
 import type { Preparer } from './prepared.ts';
+import { holdRepository } from './references.ts';
 
 export interface UploadSession {
   readonly id: string;
@@ -47,8 +48,13 @@ export interface NewUpload {
   readonly limits: { readonly perPrincipal: number; readonly perRepository: number; readonly total: number };
 }
 
-/** Opens a session; TOOMANYREQUESTS when one of the limits of open sessions is reached. */
-export async function createUpload({ trx, nowMs }: CommandContext, args: NewUpload): Promise<void> {
+/**
+ * Opens a session. TOOMANYREQUESTS when one of the limits of open sessions is reached, NAME_UNKNOWN when the repository is gone.
+ * On PostgreSQL sessions opened in the same instant do not see each other, so a limit may be passed by the number of connections.
+ */
+export async function createUpload(context: CommandContext, args: NewUpload): Promise<void> {
+  const { trx, nowMs } = context;
+  await holdRepository(context, args.repositoryId, 'shared');
   const count = async (column?: 'principal' | 'repository_id', value?: string | number): Promise<number> => {
     let query = trx.selectFrom('upload').select((expression) => expression.fn.countAll<number>().as('count'));
     if (column !== undefined && value !== undefined) query = query.where(column, '=', value);
@@ -86,14 +92,11 @@ export async function deleteExpiredUploads(
   { trx, nowMs }: CommandContext,
   args: { inUse: readonly string[]; max: number },
 ): Promise<string[]> {
-  const rows = await trx
-    .selectFrom('upload')
-    .select('id')
-    .where('expires_at_ms', '<', nowMs)
-    .orderBy('expires_at_ms')
-    .limit(args.max)
-    .execute();
-  const ids = rows.map((row) => row.id).filter((id) => !args.inUse.includes(id));
-  if (ids.length > 0) await trx.deleteFrom('upload').where('id', 'in', ids).execute();
-  return ids;
+  let query = trx.selectFrom('upload').select('id').where('expires_at_ms', '<', nowMs).orderBy('expires_at_ms').limit(args.max);
+  if (args.inUse.length > 0) query = query.where('id', 'not in', args.inUse);
+  const ids = (await query.execute()).map((row) => row.id);
+  if (ids.length === 0) return [];
+  // Looked at again, because another server may have extended one meanwhile.
+  const deleted = await trx.deleteFrom('upload').where('id', 'in', ids).where('expires_at_ms', '<', nowMs).returning('id').execute();
+  return deleted.map((row) => row.id);
 }

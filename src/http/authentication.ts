@@ -1,11 +1,17 @@
 // Who sends a request: a Bearer token of ours, Basic, or nobody. And the challenge a client gets when that is not enough.
 // distribution's token specification; RFC 9110 section 11; RFC 6750 section 3.
 
+import { isUtf8 } from 'node:buffer';
 import { type Access, type AccessPolicy, authorize, type RepositoryAction, type RepositoryTarget } from '../auth/access.ts';
 import type { Passwords } from '../auth/passwords.ts';
 import { anonymous, type Principal } from '../auth/principal.ts';
 import type { TokenClaims, Tokens } from '../auth/tokens.ts';
+import { createLru } from '../lib/lru.ts';
 import { OciError } from '../oci/errors.ts';
+
+/** Every request of a token asks who its subject is; an account that was changed counts a second later. */
+const rememberMs = 1000;
+const principalsMax = 10_000;
 
 export interface Caller {
   readonly principal: Principal;
@@ -21,6 +27,8 @@ export interface Authentication {
    * `authorize` throws.
    */
   admit<A extends RepositoryAction>(caller: Caller, action: A, target: RepositoryTarget, requestedName: string): Access<A>;
+  /** UNAUTHORIZED unless the caller has logged in and, with a token, asked for the catalog. */
+  admitCatalog(caller: Caller): void;
 }
 
 export function createAuthentication(options: {
@@ -28,18 +36,27 @@ export function createAuthentication(options: {
   passwords: Passwords;
   policy: AccessPolicy;
   findPrincipal: (key: string) => Promise<Principal | undefined>;
+  monotonicMs?: () => number;
 }): Authentication {
   const { tokens, passwords, policy, findPrincipal } = options;
+  const monotonicMs = options.monotonicMs ?? (() => performance.now());
+  const remembered = createLru<string, { readonly principal: Principal; readonly untilMs: number }>({ maxEntries: principalsMax });
+  const principalOf = async (subject: string): Promise<Principal | undefined> => {
+    const known = remembered.get(subject);
+    const nowMs = monotonicMs();
+    if (known !== undefined && known.untilMs > nowMs) return known.principal;
+    const principal = await findPrincipal(subject);
+    if (principal === undefined) remembered.delete(subject);
+    else remembered.set(subject, { principal, untilMs: nowMs + rememberMs });
+    return principal;
+  };
   return {
     identify: async (authorization) => {
       if (authorization === null) return { principal: anonymous };
-      if (authorization.includes(', ')) throw new OciError('BAD_REQUEST', 'more than one Authorization header');
-      const space = authorization.indexOf(' ');
-      const scheme = authorization.slice(0, space).toLowerCase();
-      const rest = authorization.slice(space + 1).trim();
+      const { scheme, rest } = splitAuthorization(authorization);
       if (scheme === 'bearer') {
         const claims = await tokens.verify(rest);
-        const principal = claims === undefined ? undefined : await findPrincipal(claims.subject);
+        const principal = claims === undefined ? undefined : await principalOf(claims.subject);
         if (claims === undefined || principal === undefined)
           throw new OciError('UNAUTHORIZED', 'the token is not valid or has expired', { detail: { reason: 'invalid_token' } });
         return { principal, claims };
@@ -52,18 +69,34 @@ export function createAuthentication(options: {
     },
     admit: (caller, action, target, requestedName) => {
       const { claims, principal } = caller;
-      if (claims !== undefined && !isInScope(claims, action, target, requestedName)) {
-        throw new OciError('UNAUTHORIZED', 'the token does not allow this', { detail: { reason: 'insufficient_scope' } });
-      }
+      if (claims !== undefined && !isInScope(claims, action, target, requestedName)) throw insufficientScope();
       return authorize(policy, principal, action, target);
+    },
+    admitCatalog: ({ claims, principal }) => {
+      if (principal.kind === 'anonymous') throw new OciError('UNAUTHORIZED', 'log in to list repositories');
+      if (claims !== undefined && !claims.mayListCatalog) throw insufficientScope();
     },
   };
 }
 
-/** Name and password of Basic credentials; undefined when they cannot be read. RFC 7617. */
+/** Scheme (lower case) and the rest of an Authorization header. BAD_REQUEST when the request had several, which arrive joined. */
+export function splitAuthorization(authorization: string): { readonly scheme: string; readonly rest: string } {
+  if (authorization.includes(', ')) throw new OciError('BAD_REQUEST', 'more than one Authorization header');
+  const space = authorization.indexOf(' ');
+  if (space === -1) return { scheme: authorization.toLowerCase(), rest: '' };
+  return { scheme: authorization.slice(0, space).toLowerCase(), rest: authorization.slice(space + 1).trim() };
+}
+
+const basicMaxLength = 4096;
+
+/** Name and password of Basic credentials; undefined when they cannot be read: no UTF-8, or control characters. RFC 7617 section 2. */
 export function parseBasic(encoded: string): { readonly name: string; readonly password: string } | undefined {
-  if (encoded.length > 4096 || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(encoded)) return undefined;
-  const text = Buffer.from(encoded, 'base64').toString('utf8');
+  if (encoded.length > basicMaxLength || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(encoded)) return undefined;
+  const bytes = Buffer.from(encoded, 'base64');
+  if (!isUtf8(bytes)) return undefined;
+  const text = bytes.toString('utf8');
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that they are refused is the point
+  if (/[\u0000-\u001f\u007f]/.test(text)) return undefined;
   const colon = text.indexOf(':');
   return colon === -1 ? undefined : { name: text.slice(0, colon), password: text.slice(colon + 1) };
 }
@@ -72,8 +105,12 @@ export function parseBasic(encoded: string): { readonly name: string; readonly p
 function isInScope(claims: TokenClaims, action: RepositoryAction, target: RepositoryTarget, requestedName: string): boolean {
   return claims.scopes.some((scope) => {
     if (scope.name !== requestedName || !scope.actions.includes(action)) return false;
-    return (action === 'pull' && target.project.isPublic) || scope.projectId === undefined || scope.projectId === target.project.id;
+    return (action === 'pull' && target.project.isPublic) || scope.projectId === target.project.id;
   });
+}
+
+function insufficientScope(): OciError {
+  return new OciError('UNAUTHORIZED', 'the token does not allow this', { detail: { reason: 'insufficient_scope' } });
 }
 
 /** The `WWW-Authenticate` of a 401. `scope` is what the refused request needs. */

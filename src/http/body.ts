@@ -3,35 +3,45 @@
 
 import { OciError } from '../oci/errors.ts';
 
-const slowWindowMs = 60_000;
-const slowMinBytes = 10 * 1024 * 60;
+/** The least a body must bring. Only the time spent waiting for the client counts: a slow disk of ours is not its fault. */
+export interface BodyPace {
+  readonly windowMs: number;
+  readonly minBytesPerS: number;
+}
+
+const defaultPace: BodyPace = { windowMs: 60_000, minBytesPerS: 10 * 1024 };
 
 /** The chunks of a body. Throws BODY_TOO_SLOW when it hardly moves, and what the connection throws when the client leaves. */
-export async function* bodyChunks(request: Request): AsyncGenerator<Uint8Array> {
+export async function* bodyChunks(request: Request, pace: BodyPace = defaultPace): AsyncGenerator<Uint8Array> {
   if (request.body === null) return;
   const reader = request.body.getReader();
-  const pace = watchPace(() => void reader.cancel().catch(() => undefined));
+  const watch = watchPace(pace, () => void reader.cancel().catch(() => undefined));
   try {
     for (;;) {
+      watch.begin();
       const next = await reader.read();
-      if (pace.isTooSlow()) throw tooSlow();
+      if (watch.end(next.value?.byteLength ?? 0)) throw tooSlow(pace);
       if (next.done) return;
-      pace.add(next.value.byteLength);
       yield next.value;
     }
   } finally {
-    pace.stop();
+    watch.stop();
     reader.releaseLock();
   }
 }
 
 /** A whole small body; throws `tooLarge` as soon as it has more than `maxBytes`. */
-export async function readBody(request: Request, maxBytes: number, tooLarge: () => OciError): Promise<Uint8Array> {
+export async function readBody(
+  request: Request,
+  maxBytes: number,
+  tooLarge: () => OciError,
+  pace: BodyPace = defaultPace,
+): Promise<Uint8Array> {
   const announced = Number(request.headers.get('content-length') ?? 0);
   if (announced > maxBytes) throw tooLarge();
   const chunks: Uint8Array[] = [];
   let sizeBytes = 0;
-  for await (const chunk of bodyChunks(request)) {
+  for await (const chunk of bodyChunks(request, pace)) {
     sizeBytes += chunk.byteLength;
     if (sizeBytes > maxBytes) throw tooLarge();
     chunks.push(chunk);
@@ -40,26 +50,51 @@ export async function readBody(request: Request, maxBytes: number, tooLarge: () 
   return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks);
 }
 
-function watchPace(onSlow: () => void): { add(bytes: number): void; isTooSlow(): boolean; stop(): void } {
+interface PaceWatch {
+  /** The wait for a chunk begins. */
+  begin(): void;
+  /** It has ended with so many bytes; true when the body was given up. */
+  end(bytes: number): boolean;
+  stop(): void;
+}
+
+/** Judges each window of waiting: `waitedMs` grows only between `begin` and `end`. */
+function watchPace(pace: BodyPace, giveUp: () => void): PaceWatch {
   let bytes = 0;
-  let slow = false;
+  let waitedMs = 0;
+  let waitingSinceMs: number | undefined;
+  let isGivenUp = false;
   const timer = setInterval(() => {
-    if (bytes < slowMinBytes) {
-      slow = true;
-      onSlow();
+    const nowMs = performance.now();
+    if (waitingSinceMs !== undefined) {
+      waitedMs += nowMs - waitingSinceMs;
+      waitingSinceMs = nowMs;
     }
+    // A timer may come a little early.
+    if (waitedMs < pace.windowMs * 0.95) return;
+    if (bytes < (pace.minBytesPerS * waitedMs) / 1000) {
+      isGivenUp = true;
+      giveUp();
+    }
+    waitedMs = 0;
     bytes = 0;
-  }, slowWindowMs);
+  }, pace.windowMs);
   timer.unref();
   return {
-    add: (count) => {
-      bytes += count;
+    begin: () => {
+      waitingSinceMs = performance.now();
     },
-    isTooSlow: () => slow,
+    end: (count) => {
+      bytes += count;
+      if (waitingSinceMs !== undefined) waitedMs += performance.now() - waitingSinceMs;
+      waitingSinceMs = undefined;
+      return isGivenUp;
+    },
     stop: () => clearInterval(timer),
   };
 }
 
-function tooSlow(): OciError {
-  return new OciError('BODY_TOO_SLOW', 'the body arrived too slowly (less than 10 KiB/s for a minute); resume the upload at its offset');
+function tooSlow(pace: BodyPace): OciError {
+  const rate = `${Math.round(pace.minBytesPerS / 1024)} KiB/s for ${Math.round(pace.windowMs / 1000)} s`;
+  return new OciError('BODY_TOO_SLOW', `the body arrived too slowly (less than ${rate}); an upload can be resumed at its offset`);
 }

@@ -12,7 +12,7 @@ import { mayPush, type Pull } from '../registry/pull.ts';
 import type { Push } from '../registry/push.ts';
 import type { Uploads } from '../registry/uploads.ts';
 import { type Authentication, type Caller, challenge } from './authentication.ts';
-import { bodyChunks, readBody } from './body.ts';
+import { type BodyPace, bodyChunks, readBody } from './body.ts';
 import { errorResponse } from './errors.ts';
 import { streamOf } from './stream.ts';
 
@@ -25,6 +25,8 @@ export interface DistributionParts {
   readonly catalog: Catalog;
   readonly manifestMaxBytes: number;
   readonly service: string;
+  /** The least rate of a body, where it is another than the default. */
+  readonly bodyPace?: BodyPace;
 }
 export interface WireRequest {
   readonly request: Request;
@@ -53,7 +55,7 @@ export function createDistribution(parts: DistributionParts): Distribution {
       } catch (error) {
         if (!(error instanceof OciError)) throw error;
         const headers = error.code === 'UNAUTHORIZED' ? { 'www-authenticate': challengeFor(parts, wire, route, error) } : {};
-        return errorResponse(error, { head: request.method === 'HEAD', headers: { ...apiVersion, ...headers, ...allowOf(error) } });
+        return errorResponse(error, { head: request.method === 'HEAD', headers: { ...apiVersion, ...headers } });
       }
     },
   };
@@ -89,6 +91,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
         request,
         parts.manifestMaxBytes,
         () => new OciError('MANIFEST_TOO_LARGE', `a manifest may have at most ${parts.manifestMaxBytes} bytes`),
+        parts.bodyPace,
       );
       const pushed = await parts.push.manifest(access, route.reference, route.tags, {
         bytes,
@@ -115,7 +118,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
     case 'upload-start': {
       const access = await on('push');
       if (route.digest !== undefined) {
-        await parts.uploads.putWhole(access, route.digest, bodyChunks(request));
+        await parts.uploads.putWhole(access, route.digest, bodyChunks(request, parts.bodyPace));
         return blobCreated(route.name, route.digest);
       }
       return uploadAccepted(route.name, await parts.uploads.start(access, route.algorithm), 0);
@@ -131,11 +134,16 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
       return new Response(null, { status: 204, headers: uploadHeaders(route.name, route.upload, sizeBytes) });
     }
     case 'upload-chunk': {
-      const sizeBytes = await parts.uploads.append(await on('push'), route.upload, bodyChunks(request), chunkRange(request));
+      const sizeBytes = await parts.uploads.append(
+        await on('push'),
+        route.upload,
+        bodyChunks(request, parts.bodyPace),
+        chunkRange(request),
+      );
       return uploadAccepted(route.name, route.upload, sizeBytes);
     }
     case 'upload-finish':
-      await parts.uploads.finish(await on('push'), route.upload, route.digest, bodyChunks(request), chunkRange(request));
+      await parts.uploads.finish(await on('push'), route.upload, route.digest, bodyChunks(request, parts.bodyPace), chunkRange(request));
       return blobCreated(route.name, route.digest);
     case 'upload-cancel':
       await parts.uploads.cancel(await on('push'), route.upload);
@@ -156,8 +164,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
     }
     case 'catalog': {
       if (route.registry !== undefined) throw new OciError('UNSUPPORTED', 'the repositories of another registry cannot be listed here');
-      if (caller.principal.kind === 'anonymous' && caller.claims === undefined)
-        throw new OciError('UNAUTHORIZED', 'log in to list repositories');
+      parts.authentication.admitCatalog(caller);
       const listed = await parts.catalog.repositories(caller.principal, route.page);
       return json(200, { repositories: listed.items }, nextLink(route, listed));
     }
@@ -259,8 +266,12 @@ function freshRange(request: Request, digest: string): string | null {
 
 function blobBody(blob: BlobAnswer, range: ByteRange | undefined, signal: AbortSignal): Bun.BunFile | Blob | ReadableStream<Uint8Array> {
   switch (blob.kind) {
-    case 'file':
-      return range === undefined ? Bun.file(blob.path) : Bun.file(blob.path).slice(range.start, range.end);
+    case 'file': {
+      const file = Bun.file(blob.path);
+      // A file that was cut or is gone (its size is 0 then) must not pass for the whole.
+      if (file.size !== blob.sizeBytes) throw new Error(`${blob.path} has ${file.size} bytes instead of ${blob.sizeBytes}: it is damaged`);
+      return range === undefined ? file : file.slice(range.start, range.end);
+    }
     case 'arriving':
       return streamOf((abort) => blob.follow(range?.start ?? 0, range?.end, abort), signal);
     case 'known':
@@ -328,12 +339,6 @@ function challengeFor(parts: DistributionParts, wire: WireRequest, route: Route 
     ...(scope === undefined ? {} : { scope }),
     ...(reason === undefined ? {} : { reason }),
   });
-}
-
-/** The methods a 405 owes (RFC 9110 section 15.5.6). */
-function allowOf(error: OciError): Record<string, string> {
-  const allowed = typeof error.detail === 'object' && error.detail !== null && 'allowed' in error.detail ? error.detail.allowed : undefined;
-  return Array.isArray(allowed) ? { allow: allowed.join(', ') } : {};
 }
 
 /** The scope a request needs, in the names the client used. A push asks for pull too, as clients do. */

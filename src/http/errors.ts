@@ -40,6 +40,10 @@ const table: Readonly<Record<OciErrorCode, Mapping>> = {
   INTERNAL: { status: 500, wireCode: 'UNKNOWN' },
 };
 
+/** Clients that are told to come back want to know when. */
+const codesToRepeat: ReadonlySet<OciErrorCode> = new Set(['TOOMANYREQUESTS', 'UNAVAILABLE']);
+const retryAfterDefaultMs = 10_000;
+
 /** The HTTP status of a code. */
 export function statusOf(code: OciErrorCode): number {
   return table[code].status;
@@ -54,10 +58,19 @@ export function errorBody(error: OciError): string {
 /** The answer to a failed request. `headers` are added (the challenge of a 401). */
 export function errorResponse(error: OciError, options: { head: boolean; headers?: Readonly<Record<string, string>> }): Response {
   const body = errorBody(error);
-  const headers: Record<string, string> = { 'content-type': 'application/json', ...options.headers };
-  if (error.retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(error.retryAfterMs / 1000));
+  const headers: Record<string, string> = { 'content-type': 'application/json', ...allowOf(error), ...options.headers };
+  const retryAfterMs = error.retryAfterMs ?? (codesToRepeat.has(error.code) ? retryAfterDefaultMs : undefined);
+  if (retryAfterMs !== undefined) headers['retry-after'] = String(Math.ceil(retryAfterMs / 1000));
+  // What the client still sends of its body would be read to the end otherwise, at its pace.
+  if (error.code === 'BODY_TOO_SLOW') headers['connection'] = 'close';
   if (options.head) headers['content-length'] = String(Buffer.byteLength(body));
   return new Response(options.head ? null : body, { status: statusOf(error.code), headers });
+}
+
+/** The methods a 405 owes (RFC 9110 section 15.5.6). */
+function allowOf(error: OciError): Record<string, string> {
+  const allowed = typeof error.detail === 'object' && error.detail !== null && 'allowed' in error.detail ? error.detail.allowed : undefined;
+  return Array.isArray(allowed) ? { allow: allowed.join(', ') } : {};
 }
 
 /** What a client is told of a failure nobody foresaw: an id to find it in the log, nothing else. */

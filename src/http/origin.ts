@@ -11,7 +11,13 @@ export interface OriginRules {
 
 export type OriginOf = (headers: Headers, peerAddress: string | undefined) => string;
 
-const hostPattern = /^(?:[a-zA-Z0-9](?:[a-zA-Z0-9.-]{0,252}[a-zA-Z0-9])?|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?$/;
+/** With underscores, which names of containers have, and a closing dot. */
+const hostPattern = /^(?:[a-zA-Z0-9_](?:[a-zA-Z0-9_.-]{0,252}[a-zA-Z0-9_.])?|\[[0-9a-fA-F:.]{2,45}\])(?::\d{1,5})?$/;
+
+/** Whether a Host header is `NAME[:PORT]` with an address or a name of plain letters. Several headers arrive joined and are not. */
+export function isHost(text: string): boolean {
+  return hostPattern.test(text);
+}
 
 export function createOriginOf(rules: OriginRules): OriginOf {
   const trusted = proxyList(rules.trustedProxies);
@@ -22,7 +28,7 @@ export function createOriginOf(rules: OriginRules): OriginOf {
     const forwardedProto = isTrusted ? lastValue(headers.get('x-forwarded-proto')) : undefined;
     const host = forwardedHost ?? headers.get('host') ?? 'localhost';
     const scheme = forwardedProto === 'https' || forwardedProto === 'http' ? forwardedProto : rules.hasTls ? 'https' : 'http';
-    return `${scheme}://${hostPattern.test(host) ? host : 'localhost'}`;
+    return `${scheme}://${isHost(host) ? host : 'localhost'}`;
   };
 }
 

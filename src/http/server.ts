@@ -9,11 +9,12 @@ import { OciError } from '../oci/errors.ts';
 import type { Authentication } from './authentication.ts';
 import type { Distribution } from './distribution.ts';
 import { errorResponse, internalError } from './errors.ts';
-import type { OriginOf } from './origin.ts';
+import { isHost, type OriginOf } from './origin.ts';
 import type { TokenService } from './token-service.ts';
 
 const idleTimeoutS = 120;
-const drainTimeoutMs = 30_000;
+/** Under the 30 s that service managers give a program to end, so that what comes after it has its time, too. */
+const drainTimeoutMs = 25_000;
 const certificateCheckMs = 2_000;
 
 export interface AdminApi {
@@ -32,10 +33,12 @@ export interface ListenOptions {
   readonly hostname: string;
   readonly port: number;
   readonly tls?: { readonly certificateFile: string; readonly privateKeyFile: string };
+  readonly drainTimeoutMs?: number;
+  readonly certificateCheckMs?: number;
 }
 export interface RunningServer {
   readonly port: number;
-  /** No new requests; those under way may end, for 30 s. */
+  /** No new requests; idle connections are closed, requests under way may end, for `drainTimeoutMs` (25 s). */
   stop(): Promise<void>;
 }
 
@@ -44,6 +47,8 @@ export function startServer(parts: ServerParts, listen: ListenOptions): RunningS
   const serve = (port: number): Bun.Server<undefined> =>
     Bun.serve({
       hostname: listen.hostname,
+      // In development mode Bun prints source frames to stderr when a response is cut off, which is no JSON line.
+      development: false,
       port,
       idleTimeout: idleTimeoutS,
       maxRequestBodySize: Number.MAX_SAFE_INTEGER,
@@ -53,22 +58,31 @@ export function startServer(parts: ServerParts, listen: ListenOptions): RunningS
     });
   let server = serve(listen.port);
   const port = server.port ?? listen.port;
+  // The one that listens, and those whose certificate is outdated and whose last requests are under way.
+  const serving = new Set([server]);
+  const drain = async (ended: Bun.Server<undefined>): Promise<void> => {
+    await ended.stop(false);
+    serving.delete(ended);
+  };
   const watch =
     listen.tls === undefined
       ? undefined
-      : watchCertificate(listen.tls, parts.log, () => {
+      : watchCertificate({ files: listen.tls, log: parts.log, everyMs: listen.certificateCheckMs ?? certificateCheckMs }, () => {
           // Bun cannot change the certificate of a listening socket: a second server takes the port over, the first one drains.
           const before = server;
           server = serve(port);
-          void before.stop(false);
+          serving.add(server);
+          void drain(before);
         });
   return {
     port,
     stop: async () => {
       watch?.stop();
-      const drained = server.stop(false);
-      const timer = setTimeout(() => void server.stop(true), drainTimeoutMs);
-      await drained;
+      const timer = setTimeout(() => {
+        parts.log.warn('server.drain-timeout', { requests: [...serving].reduce((sum, item) => sum + item.pendingRequests, 0) });
+        for (const item of serving) void item.stop(true);
+      }, listen.drainTimeoutMs ?? drainTimeoutMs);
+      await Promise.all([...serving].map(drain));
       clearTimeout(timer);
     },
   };
@@ -76,9 +90,16 @@ export function startServer(parts: ServerParts, listen: ListenOptions): RunningS
 
 function createHandler(parts: ServerParts): (request: Request, server: Bun.Server<undefined>) => Promise<Response> {
   const { log } = parts;
+  let knownHost: string | null = null;
   return async (request, server) => {
     const isHead = request.method === 'HEAD';
     try {
+      const host = request.headers.get('host');
+      if (host !== knownHost) {
+        // Only HTTP/1.0 may come without (Bun sees to it).
+        if (host !== null && !isHost(host)) throw new OciError('BAD_REQUEST', 'the Host header is not one host');
+        knownHost = host;
+      }
       const target = splitUrl(request.url);
       // A pull may wait long for its first byte (a blob that is verified before it is passed on): no idle timeout until there is an answer.
       server.timeout(request, 0);
@@ -104,11 +125,13 @@ async function route(
   { path, query }: { path: string; query: string },
   peer: () => string | undefined,
 ): Promise<Response> {
-  if (path === '/healthz') return new Response('ok\n');
-  if (path === '/readyz') return (await parts.isReady()) ? new Response('ready\n') : new Response('not ready\n', { status: 503 });
+  if (path === '/healthz') return plain(200, 'ok\n');
+  if (path === '/readyz') return (await parts.isReady()) ? plain(200, 'ready\n') : plain(503, 'not ready\n');
   if (path === '/service/token') return parts.tokenService.answer(request, query);
   if (path.startsWith('/api/')) {
-    const { principal } = await parts.authentication.identify(request.headers.get('authorization'));
+    const { principal, claims } = await parts.authentication.identify(request.headers.get('authorization'));
+    // A registry token stands for a few rights in a few repositories, whoever asked for it.
+    if (claims !== undefined) throw new OciError('UNAUTHORIZED', 'a registry token does not open the admin API; use Basic authorization');
     return parts.api.handle(request, principal);
   }
   const response = await parts.distribution.handle({ request, path, query, origin: () => parts.originOf(request.headers, peer()) });
@@ -116,9 +139,14 @@ async function route(
   throw new OciError('NOT_FOUND', 'nothing is here; the registry API is below /v2/, the admin API below /api/v2.0/');
 }
 
-/** Path and query as they stand in the request; Bun gives an absolute URL. */
+function plain(status: number, text: string): Response {
+  return new Response(text, { status, headers: { 'content-type': 'text/plain; charset=utf-8' } });
+}
+
+/** Path and query of a URL as Bun gives it: absolute, or without an origin when there was no Host. BAD_REQUEST for what has no path. */
 function splitUrl(url: string): { path: string; query: string } {
-  const start = url.indexOf('/', url.indexOf('//') + 2);
+  const start = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('//') + 2);
+  if (start === -1 || (start > 0 && !url.startsWith('http'))) throw new OciError('BAD_REQUEST', 'the request target is no path');
   const end = url.indexOf('?', start);
   return end === -1 ? { path: url.slice(start), query: '' } : { path: url.slice(start, end), query: url.slice(end + 1) };
 }
@@ -138,7 +166,7 @@ function readCertificate(files: TlsFiles): { cert: string; key: string } {
 }
 
 /** Calls `onChange` when the files have changed and have been still for one check, so that a half-written pair is not taken. */
-function watchCertificate(files: TlsFiles, log: Log, onChange: () => void): { stop(): void } {
+function watchCertificate({ files, log, everyMs }: { files: TlsFiles; log: Log; everyMs: number }, onChange: () => void): { stop(): void } {
   const stamp = (): string =>
     [files.certificateFile, files.privateKeyFile].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0).join(' ');
   let served = stamp();
@@ -155,7 +183,7 @@ function watchCertificate(files: TlsFiles, log: Log, onChange: () => void): { st
     } catch (error) {
       log.error('tls.reload-failed', { error, hint: 'the old certificate stays in use' });
     }
-  }, certificateCheckMs);
+  }, everyMs);
   timer.unref();
   return { stop: () => clearInterval(timer) };
 }

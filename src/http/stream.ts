@@ -7,7 +7,8 @@ export function streamOf(
 ): ReadableStream<Uint8Array> {
   const stopped = new AbortController();
   const stop = (): void => stopped.abort(new DOMException('the client left', 'AbortError'));
-  clientSignal.addEventListener('abort', stop, { once: true });
+  if (clientSignal.aborted) stop();
+  else clientSignal.addEventListener('abort', stop, { once: true });
   const chunks = start(stopped.signal);
   return new ReadableStream<Uint8Array>(
     {

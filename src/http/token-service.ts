@@ -1,6 +1,6 @@
 // `GET /service/token`: registry tokens for a login, or for nobody. Actions a principal may not do are left out of the token.
-// Docker in mirror mode sends its Docker Hub login here: an unknown user who asks only to pull what is public gets an anonymous token, its
-// password neither logged nor counted. distribution's token specification.
+// Docker in mirror mode sends its Docker Hub login here: who asks only to pull what is public gets an anonymous token when the login is none of
+// ours, its password neither logged nor counted. distribution's token specification.
 
 import { type AccessPolicy, decide, type RepositoryAction } from '../auth/access.ts';
 import type { Passwords } from '../auth/passwords.ts';
@@ -9,7 +9,7 @@ import { type TokenScope, type Tokens, tokenLifeMs } from '../auth/tokens.ts';
 import { OciError } from '../oci/errors.ts';
 import { parseRepositoryName } from '../oci/reference.ts';
 import { type NameRules, resolveName } from '../registry/names.ts';
-import { parseBasic } from './authentication.ts';
+import { parseBasic, splitAuthorization } from './authentication.ts';
 
 const scopesMax = 50;
 
@@ -27,50 +27,69 @@ export function createTokenService(options: {
   const { tokens, passwords, policy, names, service } = options;
   return {
     answer: async (request, query) => {
-      if (request.method !== 'GET') throw new OciError('METHOD_NOT_ALLOWED', 'ask for a token with GET');
-      const parameters = new URLSearchParams(query);
-      const wanted = parseScopes(parameters.getAll('scope'));
+      if (request.method !== 'GET') throw new OciError('METHOD_NOT_ALLOWED', 'ask for a token with GET', { detail: { allowed: ['GET'] } });
+      const wanted = parseScopes(new URLSearchParams(query).getAll('scope'));
       const principal = await identify(request.headers.get('authorization'), wanted);
-      const scopes: TokenScope[] = [];
-      for (const scope of wanted) scopes.push(await grant(principal, scope));
-      const { token, issuedAtMs } = await tokens.issue({
+      const scopes = await Promise.all(wanted.repositories.map((scope) => grant(principal, scope)));
+      const issued = await tokens.issue({
         subject: principalKey(principal),
         audience: service,
-        scopes: scopes.filter((scope) => scope.actions.length > 0),
+        scopes: scopes.filter((scope) => scope !== undefined),
+        mayListCatalog: wanted.catalog && principal.kind !== 'anonymous',
       });
+      if (issued === undefined) throw tooManyScopes();
+      const { token, issuedAtMs } = issued;
       const body = { token, access_token: token, expires_in: tokenLifeMs / 1000, issued_at: new Date(issuedAtMs).toISOString() };
       return new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } });
     },
   };
 
-  async function identify(authorization: string | null, wanted: readonly WantedScope[]): Promise<Principal> {
+  async function identify(authorization: string | null, wanted: WantedScopes): Promise<Principal> {
     if (authorization === null) return anonymous;
-    const [scheme = '', encoded = ''] = authorization.split(' ', 2);
-    const login = scheme.toLowerCase() === 'basic' ? parseBasic(encoded) : undefined;
+    const { scheme, rest } = splitAuthorization(authorization);
+    const login = scheme === 'basic' ? parseBasic(rest) : undefined;
     if (login === undefined) throw new OciError('UNAUTHORIZED', 'use Basic authorization');
-    const mayBeAnonymous = wanted.length > 0 && (await Promise.all(wanted.map(isPublicPull))).every(Boolean);
-    if (mayBeAnonymous && !(await passwords.isKnown(login.name))) return anonymous;
-    const principal = await passwords.check(login.name, login.password);
+    if (!(await isForEverybody(wanted))) return requireLogin(login);
+    if (!(await passwords.isKnown(login.name))) return anonymous;
+    // Somebody may have the same name at Docker Hub and here, with two passwords: what is public is not refused for that.
+    return requireLogin(login).catch((error) => {
+      if (error instanceof OciError) return anonymous;
+      throw error;
+    });
+  }
+
+  async function requireLogin({ name, password }: { name: string; password: string }): Promise<Principal> {
+    const principal = await passwords.check(name, password);
     if (principal === undefined) throw new OciError('UNAUTHORIZED', 'unknown user or wrong password');
     return principal;
   }
 
+  /** Only pulls, at least one, and each open to an anonymous client. */
+  async function isForEverybody({ repositories, catalog }: WantedScopes): Promise<boolean> {
+    if (catalog || repositories.length === 0) return false;
+    return (await Promise.all(repositories.map(isPublicPull))).every(Boolean);
+  }
+
   async function isPublicPull(scope: WantedScope): Promise<boolean> {
-    if (scope.actions.some((action) => action !== 'pull')) return false;
+    if (scope.actions.length === 0 || scope.actions.some((action) => action !== 'pull')) return false;
     const target = await resolveQuietly(scope.name);
     return target !== undefined && decide(policy, anonymous, 'pull', target.project);
   }
 
-  async function grant(principal: Principal, scope: WantedScope): Promise<TokenScope> {
+  async function grant(principal: Principal, scope: WantedScope): Promise<TokenScope | undefined> {
     const target = await resolveQuietly(scope.name);
-    if (target === undefined) return { name: scope.name, actions: [] };
+    if (target === undefined) return undefined;
     const actions = scope.actions.filter((action) => decide(policy, principal, action, target.project));
-    return { name: scope.name, actions, projectId: target.project.id };
+    return actions.length === 0 ? undefined : { name: scope.name, actions, projectId: target.project.id };
   }
 
   async function resolveQuietly(name: string) {
     const parsed = parseRepositoryName(name);
-    return parsed === undefined ? undefined : resolveName(names, parsed, undefined).catch(() => undefined);
+    if (parsed === undefined) return undefined;
+    return resolveName(names, parsed, undefined).catch((error) => {
+      if (error instanceof OciError) return undefined;
+      throw error;
+    });
   }
 }
 
@@ -79,15 +98,28 @@ interface WantedScope {
   readonly actions: readonly RepositoryAction[];
 }
 
-/** `repository:NAME:pull,push`; other types and actions are ignored. `*` means all actions. */
-function parseScopes(texts: readonly string[]): readonly WantedScope[] {
+interface WantedScopes {
+  readonly repositories: readonly WantedScope[];
+  readonly catalog: boolean;
+}
+
+/** `repository:NAME:pull,push` and `registry:catalog:*`; other types and actions are ignored. `*` means all actions. */
+function parseScopes(texts: readonly string[]): WantedScopes {
   const words = texts.flatMap((text) => text.split(' ')).filter((word) => word !== '');
-  if (words.length > scopesMax) throw new OciError('BAD_REQUEST', `at most ${scopesMax} scopes can be asked for at once`);
-  return words.flatMap((word): WantedScope[] => {
+  if (words.length > scopesMax) throw tooManyScopes();
+  const repositories = words.flatMap((word): WantedScope[] => {
     const [type, ...rest] = word.split(':');
     const actions = rest.pop()?.split(',') ?? [];
     if (type !== 'repository' || rest.length === 0) return [];
     const known = (['pull', 'push', 'delete'] as const).filter((action) => actions.includes(action) || actions.includes('*'));
     return [{ name: rest.join(':'), actions: known }];
   });
+  return { repositories, catalog: words.includes('registry:catalog:*') };
+}
+
+function tooManyScopes(): OciError {
+  return new OciError(
+    'BAD_REQUEST',
+    `too many scopes were asked for at once, or too long ones; at most ${scopesMax} short ones fit a token`,
+  );
 }

@@ -2,15 +2,38 @@
 // Repeating it changes nothing that a person has changed since.
 
 import { randomBytes } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { hashPassword } from '../auth/passwords.ts';
+import { hashPassword, passwordMaxBytes } from '../auth/passwords.ts';
+import { readSecretFile, writeSecretFile } from '../auth/secret-file.ts';
 import type { Config } from '../config/config.ts';
 import type { Database } from '../db/database.ts';
 import { prepareLoginQuery } from '../db/identity.ts';
 import { getMeta } from '../db/projects.ts';
 
-const weakPasswords: ReadonlySet<string> = new Set(['harbor12345', 'admin', 'password', 'changeme', '12345678', 'breakwater']);
+/** Of at least eight characters, without what is put behind them (`password1!`, `admin2024`). */
+const weakWords: ReadonlySet<string> = new Set([
+  'abcdefgh',
+  'admin',
+  'administrator',
+  'breakwater',
+  'changeit',
+  'changeme',
+  'docker',
+  'harbor',
+  'iloveyou',
+  'letmein',
+  'passw0rd',
+  'password',
+  'qwerty',
+  'qwertyui',
+  'qwertyuiop',
+  'registry',
+  'secret',
+  'test',
+  'welcome',
+]);
+const passwordMinLength = 8;
 export const adminPasswordFile = 'admin.password';
 
 export interface Bootstrapped {
@@ -52,19 +75,33 @@ async function createAdmin({
   config: Config;
   adminPassword?: string;
 }): Promise<string | undefined> {
+  const file = join(config.dataDir, adminPasswordFile);
   if (adminPassword !== undefined) {
-    if (adminPassword.length < 8 || weakPasswords.has(adminPassword.toLowerCase())) {
-      throw new Error(
-        'BREAKWATER_ADMIN_PASSWORD is too short or widely known; use at least 8 characters, or leave it out to have one made',
-      );
-    }
+    requireGoodPassword(adminPassword, 'BREAKWATER_ADMIN_PASSWORD');
     await database.run('createAccount', { name: 'admin', passwordHash: await hashPassword(adminPassword), isAdmin: true });
+    // A boot that broke off may have left one that opens nothing now.
+    rmSync(file, { force: true });
     return undefined;
   }
   // The file comes first: a crash between the two finds it again.
-  const file = join(config.dataDir, adminPasswordFile);
-  if (!existsSync(file)) writeFileSync(file, `${randomBytes(16).toString('base64url')}\n`, { mode: 0o600 });
-  const password = readFileSync(file, 'utf8').trim();
+  const known = readSecretFile(file);
+  if (known !== undefined) requireGoodPassword(known, file);
+  const password = known ?? randomBytes(16).toString('base64url');
+  if (known === undefined) writeSecretFile(file, password);
   await database.run('createAccount', { name: 'admin', passwordHash: await hashPassword(password), isAdmin: true });
   return password;
+}
+
+function requireGoodPassword(password: string, where: string): void {
+  if (password.length < passwordMinLength || isWidelyKnown(password)) {
+    throw new Error(
+      `${where} is too short or widely known; use at least ${passwordMinLength} characters, or leave it out to have one made`,
+    );
+  }
+  if (Buffer.byteLength(password) > passwordMaxBytes) throw new Error(`${where} has more than ${passwordMaxBytes} bytes`);
+}
+
+function isWidelyKnown(password: string): boolean {
+  const word = password.toLowerCase().replace(/[^a-z]+$/, '');
+  return (word === '' && password.length < 16) || weakWords.has(word) || /^(.{1,4})\1+$/.test(password);
 }

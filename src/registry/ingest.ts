@@ -63,11 +63,11 @@ export function createIngest({ store, database }: { store: BlobStore; database: 
           ...(trail === undefined ? {} : { trail }),
         })
         .catch(async (error) => {
-          // A coded refusal means that no row points at the bytes. After anything else a row may: the bytes stay for the sweeper.
-          if (error instanceof OciError) await store.remove(storageKey);
+          // A coded refusal means that no row points at the bytes. After anything else a row may: the bytes stay.
+          if (error instanceof OciError) await removeSurplus(store, storageKey);
           throw error;
         });
-      if (recorded.storageKey !== storageKey) await store.remove(storageKey);
+      if (recorded.storageKey !== storageKey) await removeSurplus(store, storageKey);
     },
     manifest: async ({ repositoryId, bytes, contentType, digest: promised, tags, completeness, tagTrust, trail }) => {
       const digest = digestOf(bytes, promised === undefined ? 'sha256' : digestAlgorithm(promised));
@@ -95,6 +95,11 @@ export function createIngest({ store, database }: { store: BlobStore; database: 
       return { digest, manifest };
     },
   };
+}
+
+/** The outcome is settled whether the bytes go or stay: what stays is found as a file without a row. */
+async function removeSurplus(store: BlobStore, storageKey: string): Promise<void> {
+  await store.remove(storageKey).catch(() => undefined);
 }
 
 function digestMismatch(expected: Digest, actual: Digest): OciError {

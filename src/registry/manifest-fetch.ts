@@ -5,28 +5,27 @@ import type { TagTrust } from '../db/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
 import type { Digest } from '../oci/digest.ts';
+import { OciError } from '../oci/errors.ts';
+import { parseManifest } from '../oci/manifest.ts';
 import type { Tag } from '../oci/reference.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Source } from '../upstream/source.ts';
+import { UpstreamError } from '../upstream/verdict.ts';
 import { type ManifestAnswer, manifestUnknown } from './answers.ts';
 import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
+import type { MirrorTimings } from './mirror-timings.ts';
 import type { Repositories } from './repositories.ts';
 import type { SourcePool } from './source-pool.ts';
 import { type Attempt, formatTrail } from './trail.ts';
 import { unavailable } from './unavailable.ts';
 
-const manifestTimeoutMs = 10_000;
-
 export interface ManifestFetcher {
-  /** Local, or from the sources in the order of health. MANIFEST_UNKNOWN only by an authority's word. */
+  /** Local, or from the sources in the order of health. MANIFEST_UNKNOWN only by an authority's word, UNAVAILABLE, DENIED. */
   byDigest(target: MirrorTarget, digest: Digest): Promise<ManifestAnswer>;
-  /** Keeps a manifest a source gave for a tag; the tag itself is not set. */
-  keep(
-    target: MirrorTarget,
-    manifest: { readonly bytes: Uint8Array; readonly mediaType: string; readonly digest: Digest },
-    source: Source,
-  ): Promise<void>;
+  /** What one source has under a tag; not kept. Throws UpstreamError, `bad-manifest` also for what this server would not take. */
+  byTag(source: Source, repository: string, tag: Tag, timeoutMs: number): Promise<ManifestAnswer>;
+  /** Keeps a manifest and sets the tag to it. */
   setTag(target: MirrorTarget, tag: Tag, manifest: ManifestAnswer, trust: TagTrust, trail: string): Promise<void>;
 }
 
@@ -36,15 +35,17 @@ export function createManifestFetcher(options: {
   ingest: Ingest;
   client: UpstreamClient;
   pool: SourcePool;
+  timings: MirrorTimings;
   clock: Clock;
 }): ManifestFetcher {
-  const { content, repositories, ingest, client, pool, clock } = options;
+  const { content, repositories, ingest, client, pool, timings, clock } = options;
   const flights = createSingleFlight<ManifestAnswer>();
-  const store = async (
+
+  const keep = async (
     target: MirrorTarget,
-    manifest: { bytes: Uint8Array; mediaType: string; digest: Digest },
+    manifest: ManifestAnswer,
     trail: string,
-    tag?: { name: Tag; trust: TagTrust },
+    tag?: { readonly name: Tag; readonly trust: TagTrust },
   ): Promise<void> => {
     await ingest.manifest({
       repositoryId: await repositories.ensure(target.project.id, target.name),
@@ -57,38 +58,52 @@ export function createManifestFetcher(options: {
       ...(tag === undefined ? {} : { tagTrust: tag.trust }),
     });
   };
+
+  const get = async (source: Source, repository: string, reference: string, timeoutMs: number): Promise<ManifestAnswer> => {
+    const { digest, mediaType, bytes } = await client.getManifest(source, repository, reference, { timeoutMs });
+    requireAcceptable(bytes, mediaType, source);
+    return { digest, mediaType, bytes };
+  };
+
   const fetch = async (target: MirrorTarget, digest: Digest): Promise<ManifestAnswer> => {
+    const { registry, repository } = target.upstream;
     const attempts: Attempt[] = [];
     let isAbsent = false;
-    for (const source of pool.ranked(target.upstream.registry, target.upstream.repository)) {
+    for (const source of pool.ranked(registry, repository)) {
       const asked = await pool.ask(source, {
-        repository: target.upstream.repository,
+        repository,
         verified: true,
-        run: () => client.getManifest(source, target.upstream.repository, digest, { timeoutMs: manifestTimeoutMs }),
+        run: () => get(source, repository, digest, timings.manifestTimeoutMs),
+        sizeOf: (manifest) => manifest.bytes.byteLength,
       });
       attempts.push(asked.attempt);
       if ('value' in asked) {
-        const { bytes, mediaType } = asked.value;
-        await store(target, asked.value, formatTrail({ atMs: clock.nowMs(), attempts }));
-        return { digest, mediaType, bytes };
+        await keep(target, asked.value, formatTrail({ atMs: clock.nowMs(), attempts }));
+        return asked.value;
       }
       if (source.trust === 'authority' && (asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone')) isAbsent = true;
     }
     if (isAbsent) throw manifestUnknown({ kind: 'digest', digest });
     throw unavailable(target, attempts);
   };
+
   return {
     byDigest: async (target, digest) => {
       const known = await content.manifestByDigest(target.name, digest);
       if (known !== undefined) return { digest, mediaType: known.mediaType, bytes: known.bytes };
       return flights.run(`${target.name}@${digest}`, () => fetch(target, digest));
     },
-    keep: (target, manifest, source) =>
-      store(
-        target,
-        manifest,
-        formatTrail({ atMs: clock.nowMs(), attempts: [{ source: source.url, verdict: 'ok', ms: 0, bytes: manifest.bytes.byteLength }] }),
-      ),
-    setTag: (target, tag, manifest, trust, trail) => store(target, manifest, trail, { name: tag, trust }),
+    byTag: get,
+    setTag: (target, tag, manifest, trust, trail) => keep(target, manifest, trail, { name: tag, trust }),
   };
+}
+
+/** A manifest that this server would refuse from a client it takes from no source either: that is the source's fault, not the client's. */
+function requireAcceptable(bytes: Uint8Array, mediaType: string, source: Source): void {
+  try {
+    parseManifest(bytes, mediaType);
+  } catch (error) {
+    if (!(error instanceof OciError)) throw error;
+    throw new UpstreamError('bad-manifest', { detail: 'no manifest this server takes', origin: new URL(source.url).origin, cause: error });
+  }
 }

@@ -15,18 +15,24 @@ const entriesMax = 10_000;
 
 export function createProjectCache(queries: ProjectQueries, clock: Clock): ProjectCache {
   const entries = createLru<string, { readonly project: Project; readonly untilMs: number }>({ maxEntries: entriesMax });
+  let changes = 0;
   const remembered = async (key: string, ask: () => Promise<Project | undefined>): Promise<Project | undefined> => {
     const known = entries.get(key);
     const nowMs = clock.monotonicMs();
     if (known !== undefined && known.untilMs > nowMs) return known.project;
+    const before = changes;
     const project = await ask();
     if (project === undefined) entries.delete(key);
-    else entries.set(key, { project, untilMs: nowMs + rememberMs });
+    // What was read before a change may be what the change replaced.
+    else if (before === changes) entries.set(key, { project, untilMs: nowMs + rememberMs });
     return project;
   };
   return {
     byName: (name) => remembered(`name ${name}`, () => queries.byName(name)),
     mirrorOf: (registry) => remembered(`mirror ${registry}`, () => queries.mirrorOf(registry)),
-    forget: entries.clear,
+    forget: () => {
+      changes++;
+      entries.clear();
+    },
   };
 }

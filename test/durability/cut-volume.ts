@@ -1,7 +1,7 @@
 // A filesystem whose power can be cut: ext4 on a loop device in memory, shut down by the EXT4_IOC_SHUTDOWN ioctl without flushing its journal.
 // `commit=300` keeps what was not synced volatile for long enough to be lost.
 
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
 
 const shutdownRequest = 0x8004587d;
 const noLogFlush = 2;
@@ -23,6 +23,8 @@ export function canMount(): boolean {
     return true;
   } catch {
     return false;
+  } finally {
+    rmSync(mountPoint, { recursive: true, force: true });
   }
 }
 
@@ -49,10 +51,15 @@ export function createVolume(image: string, mountPoint: string, sizeMebibytes: n
       mount();
     },
     remove: () => {
-      unmount();
+      // After a failed `remount` there is nothing mounted; the image goes all the same.
+      if (isMounted(mountPoint)) unmount();
       rmSync(image, { force: true });
     },
   };
+}
+
+function isMounted(mountPoint: string): boolean {
+  return readFileSync('/proc/self/mounts', 'utf8').includes(` ${mountPoint} `);
 }
 
 function run(...command: string[]): void {

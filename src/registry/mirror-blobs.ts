@@ -1,0 +1,268 @@
+// Blobs of a mirror: what is here, what is here for another repository and may be linked, and what has to be fetched. One fetch per digest
+// serves all anonymous mirrors that expect the same size; bytes that were pushed, or fetched with credentials, stay where they are (design 7.4).
+
+import type { BlobStore } from '../blobs/store.ts';
+import type { ContentQueries } from '../db/content.ts';
+import type { Database } from '../db/database.ts';
+import type { Clock } from '../lib/clock.ts';
+import { createSemaphore, LimitError } from '../lib/limits.ts';
+import type { Log } from '../lib/log.ts';
+import type { Digest } from '../oci/digest.ts';
+import { OciError } from '../oci/errors.ts';
+import type { RepositoryName } from '../oci/reference.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
+import { type BlobAnswer, type BlobRequest, blobUnknown } from './answers.ts';
+import { asStorageError, type DiskReserve, requireSpace } from './disk-reserve.ts';
+import { type Fill, type FillParts, startFill } from './fill.ts';
+import { SourcesFailed, verifyFirstBytes } from './fill-round.ts';
+import type { Ingest } from './ingest.ts';
+import type { MirrorTarget } from './mirror-target.ts';
+import type { MirrorTimings } from './mirror-timings.ts';
+import type { Repositories } from './repositories.ts';
+import type { SourcePool } from './source-pool.ts';
+import { type Attempt, formatTrail } from './trail.ts';
+import { unavailable } from './unavailable.ts';
+
+export interface MirrorBlobs {
+  /** BLOB_UNKNOWN by an authority's word, UNAVAILABLE or DENIED when no source gave it, INSUFFICIENT_STORAGE; the signal's reason. */
+  blob(target: MirrorTarget, digest: Digest, request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer>;
+  /** Ends fetches under way. */
+  close(): Promise<void>;
+}
+
+export interface MirrorBlobsOptions {
+  readonly content: ContentQueries;
+  readonly database: Database;
+  readonly repositories: Repositories;
+  readonly store: BlobStore;
+  readonly ingest: Ingest;
+  readonly client: UpstreamClient;
+  readonly pool: SourcePool;
+  readonly limits: { readonly blobMaxBytes: number; readonly fills: number; readonly minimumFree?: DiskReserve };
+  readonly timings: MirrorTimings;
+  readonly clock: Clock;
+  readonly log?: Log;
+  readonly onFailure: (key: string, attempts: readonly Attempt[]) => void;
+}
+
+interface RunningFill extends Fill {
+  /** The repository it was begun for, whose sources it asks. */
+  readonly owner: RepositoryName;
+}
+
+const queuedFillsPerPlace = 16;
+
+export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
+  const { content, database, repositories, store, ingest, client, pool, limits, timings, clock, log } = options;
+  const stopping = new AbortController();
+  const parts: FillParts = { store, client, pool, clock, timings, signal: stopping.signal, ...(log === undefined ? {} : { log }) };
+  const fills = new Map<string, RunningFill>();
+  const places = createSemaphore({ places: limits.fills, queueMax: limits.fills * queuedFillsPerPlace });
+
+  return {
+    blob: async (target, digest, request, signal) => {
+      const here = await stored(target.name, digest);
+      if (here !== undefined) return here;
+      const statedBytes = await content.statedSize(target.name, digest);
+      if (request.head) return { kind: 'known', sizeBytes: statedBytes ?? (await upstreamSize(target, digest)) };
+      if (statedBytes !== undefined && statedBytes > 0 && request.startBytes >= statedBytes) {
+        // Nothing can be read from there: most likely the answer is 416, and nothing is fetched for it.
+        const follow = (start: number, end: number | undefined, abort: AbortSignal) => fetchLate(target, digest, { start, end, abort });
+        return { kind: 'arriving', sizeBytes: statedBytes, follow };
+      }
+      if (statedBytes !== undefined && (await linkPublic(target, digest))) return requireStored(target, digest);
+      return fetchBlob(target, digest, statedBytes, request, signal);
+    },
+    close: async () => {
+      stopping.abort(new OciError('UNAVAILABLE', 'the server is shutting down'));
+      await Promise.allSettled([...fills.values()].map((fill) => fill.settled));
+    },
+  };
+
+  async function stored(repository: string, digest: Digest): Promise<BlobAnswer | undefined> {
+    const found = await content.blob(repository, digest);
+    return found === undefined ? undefined : { ...store.open(found.storageKey), sizeBytes: found.sizeBytes };
+  }
+
+  async function requireStored(target: MirrorTarget, digest: Digest): Promise<BlobAnswer> {
+    const found = await stored(target.name, digest);
+    if (found === undefined) throw blobUnknown(digest);
+    return found;
+  }
+
+  /** Content that anybody may fetch upstream and that is here already is linked, when this repository's own manifest names it. */
+  async function linkPublic(target: MirrorTarget, digest: Digest): Promise<boolean> {
+    if (!pool.isAnonymous(target.upstream.registry) || (await content.originOf(digest)) !== 'public') return false;
+    const repositoryId = await repositories.ensure(target.project.id, target.name);
+    return database.run('linkBlob', {
+      repositoryId,
+      digest,
+      trail: formatTrail({ atMs: clock.nowMs(), attempts: [], reason: 'here already, fetched for another repository' }),
+    });
+  }
+
+  async function fetchBlob(
+    target: MirrorTarget,
+    digest: Digest,
+    statedBytes: number | undefined,
+    request: BlobRequest,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer> {
+    const isShared = statedBytes !== undefined && pool.isAnonymous(target.upstream.registry);
+    const fill = fillOf(target, digest, { statedBytes, key: isShared ? `${digest} ${statedBytes}` : `${target.name} ${digest}` });
+    try {
+      return await answerFrom(fill, target, digest, request, signal);
+    } catch (error) {
+      if (!(error instanceof SourcesFailed)) throw asPullError(error);
+      if (fill.owner === target.name) throw blobFailure(target, digest, error.attempts);
+    }
+    // Another repository's sources did not have it; this one's may.
+    const own = fillOf(target, digest, { statedBytes, key: `${target.name} ${digest}` });
+    return answerFrom(own, target, digest, request, signal).catch((error) => {
+      throw error instanceof SourcesFailed ? blobFailure(target, digest, error.attempts) : asPullError(error);
+    });
+  }
+
+  /** For a request that asked in vain for what is behind the end, and means the whole (a range that is none). */
+  async function* fetchLate(
+    target: MirrorTarget,
+    digest: Digest,
+    wanted: { readonly start: number; readonly end: number | undefined; readonly abort: AbortSignal },
+  ): AsyncGenerator<Uint8Array> {
+    const { start, end, abort } = wanted;
+    const statedBytes = await content.statedSize(target.name, digest);
+    const answer = await fetchBlob(target, digest, statedBytes, { head: false, asPusher: false, startBytes: start }, abort);
+    yield* answer.kind === 'arriving' ? answer.follow(start, end, abort) : readKept(target, digest, start, end);
+  }
+
+  /** Waits for the first byte wanted, or for the whole where that is small or not to be trusted yet. */
+  async function answerFrom(
+    fill: RunningFill,
+    target: MirrorTarget,
+    digest: Digest,
+    request: BlobRequest,
+    signal: AbortSignal,
+  ): Promise<BlobAnswer> {
+    const isSmall = (fill.totalBytes ?? Number.MAX_SAFE_INTEGER) <= verifyFirstBytes;
+    const kept = fill.settled.then(async () => {
+      const found =
+        (await stored(target.name, digest)) ?? ((await linkPublic(target, digest)) ? await stored(target.name, digest) : undefined);
+      if (found === undefined) throw blobUnknown(digest);
+      return found;
+    });
+    // Whoever leaves early leaves nobody to hear of a failure.
+    kept.catch(() => undefined);
+    const left = rejectionOf(signal);
+    const arriving = async (): Promise<BlobAnswer> => {
+      if (!(await fill.readable(request.startBytes, signal))) return kept;
+      return { kind: 'arriving', sizeBytes: fill.totalBytes, follow: fill.follow };
+    };
+    try {
+      return await Promise.race([left.promise, kept, ...(isSmall ? [] : [arriving()])]);
+    } finally {
+      left.dispose();
+    }
+  }
+
+  function fillOf(
+    target: MirrorTarget,
+    digest: Digest,
+    { statedBytes, key }: { statedBytes: number | undefined; key: string },
+  ): RunningFill {
+    const running = fills.get(key);
+    if (running !== undefined) return running;
+    const { registry, repository } = target.upstream;
+    const begun = startFill(
+      parts,
+      {
+        registry,
+        repository,
+        digest,
+        expectedBytes: statedBytes,
+        blobMaxBytes: limits.blobMaxBytes,
+        keep: async (spool, { attempts, segments }) => {
+          await ingest.blob({
+            repositoryId: await repositories.ensure(target.project.id, target.name),
+            spool,
+            digest,
+            origin: pool.isAnonymous(registry) ? 'public' : 'restricted',
+            trail: formatTrail({ atMs: clock.nowMs(), attempts, segments }),
+          });
+        },
+        readKept: (start, end) => readKept(target, digest, start, end),
+      },
+      (task) =>
+        places.run(async () => {
+          if (limits.minimumFree !== undefined) await requireSpace(store, limits.minimumFree, statedBytes);
+          await task();
+        }),
+    );
+    const fill: RunningFill = {
+      owner: target.name,
+      settled: begun.settled,
+      readable: begun.readable,
+      follow: begun.follow,
+      get totalBytes() {
+        return begun.totalBytes;
+      },
+    };
+    fills.set(key, fill);
+    const done = (): void => {
+      fills.delete(key);
+    };
+    fill.settled.then(done, (error) => {
+      done();
+      if (error instanceof SourcesFailed) options.onFailure(`${target.name} ${digest}`, error.attempts);
+      else if (!stopping.signal.aborted) log?.error('mirror.fill-failed', { repository: target.name, digest, error });
+    });
+    return fill;
+  }
+
+  async function* readKept(target: MirrorTarget, digest: Digest, start: number, end: number | undefined): AsyncGenerator<Uint8Array> {
+    const found = await requireStored(target, digest);
+    if (found.kind !== 'file') throw new Error('a stored blob that is no file');
+    yield* Bun.file(found.path)
+      .slice(start, end ?? found.sizeBytes)
+      .stream();
+  }
+
+  async function upstreamSize(target: MirrorTarget, digest: Digest): Promise<number> {
+    const attempts: Attempt[] = [];
+    const { registry, repository } = target.upstream;
+    for (const source of pool.ranked(registry, repository)) {
+      const asked = await pool.ask(source, {
+        repository,
+        run: () => client.headBlob(source, repository, digest, { timeoutMs: timings.listingTimeoutMs }),
+      });
+      attempts.push(asked.attempt);
+      if ('value' in asked && asked.value.sizeBytes !== undefined) return asked.value.sizeBytes;
+    }
+    throw blobFailure(target, digest, attempts);
+  }
+
+  function blobFailure(target: MirrorTarget, digest: Digest, attempts: readonly Attempt[]): OciError {
+    const authorities = new Set(
+      pool.sourcesOf(target.upstream.registry).flatMap((source) => (source.trust === 'authority' ? [source.url] : [])),
+    );
+    const isAbsent = attempts.some(
+      (attempt) => authorities.has(attempt.source) && (attempt.verdict === 'not-found' || attempt.verdict === 'gone'),
+    );
+    return isAbsent ? blobUnknown(digest) : unavailable(target, attempts);
+  }
+}
+
+function asPullError(error: unknown): unknown {
+  if (error instanceof LimitError)
+    return new OciError('UNAVAILABLE', 'too many downloads wait already; try again shortly', { retryAfterMs: 5000 });
+  return asStorageError(error);
+}
+
+/** Rejects when the signal is aborted. */
+function rejectionOf(signal: AbortSignal): { readonly promise: Promise<never>; dispose(): void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => undefined);
+  const onAbort = (): void => reject(signal.reason);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener('abort', onAbort, { once: true });
+  return { promise, dispose: () => signal.removeEventListener('abort', onAbort) };
+}

@@ -1,0 +1,129 @@
+// What a registry lists: its tags, and what refers to a manifest. Asked of authorities only: a list proves nothing by itself.
+// distribution-spec v1.1 "Listing Tags" (end-8), "Listing Referrers" (end-12) and "Referrers Tag Schema".
+
+import type { Clock } from '../lib/clock.ts';
+import { createLru } from '../lib/lru.ts';
+import { createSingleFlight } from '../lib/single-flight.ts';
+import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../oci/digest.ts';
+import { parseTag, type Tag } from '../oci/reference.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
+import type { Source } from '../upstream/source.ts';
+import type { ReferrerDescriptor } from './answers.ts';
+import type { MirrorTarget } from './mirror-target.ts';
+import type { MirrorTimings } from './mirror-timings.ts';
+import type { SourcePool } from './source-pool.ts';
+
+const pagesMax = 20;
+const tagsMax = 20_000;
+const rememberedListsMax = 100;
+
+export interface MirrorListings {
+  /** The authority's tags (at most 20,000, remembered for the tag TTL); undefined when it cannot be asked or has no such repository. */
+  tags(target: MirrorTarget, signal: AbortSignal): Promise<readonly Tag[] | undefined>;
+  /** What the authority lists as referrers, by its API or by the tag schema; empty when it cannot be asked. */
+  referrers(target: MirrorTarget, subject: Digest): Promise<readonly ReferrerDescriptor[]>;
+}
+
+export function createMirrorListings(options: {
+  client: UpstreamClient;
+  pool: SourcePool;
+  tagTtlMs: number;
+  referrersTimeoutMs: number;
+  timings: MirrorTimings;
+  clock: Clock;
+}): MirrorListings {
+  const { client, pool, tagTtlMs, timings, clock } = options;
+  const lists = createLru<string, { readonly tags: readonly Tag[]; readonly atMs: number }>({ maxEntries: rememberedListsMax });
+  const flights = createSingleFlight<readonly Tag[] | undefined>();
+
+  /** The first authority that answers. */
+  const askAuthorities = async <T>(target: MirrorTarget, ask: (source: Source) => Promise<T>): Promise<T | undefined> => {
+    const { registry, repository } = target.upstream;
+    for (const source of pool.ranked(registry, repository, 'authority')) {
+      if (pool.health.isQuarantined(source.id)) continue;
+      const asked = await pool.ask(source, { repository, run: ask });
+      if ('value' in asked) return asked.value;
+    }
+    return undefined;
+  };
+
+  const listTags = async (source: Source, repository: string): Promise<readonly Tag[]> => {
+    const tags: Tag[] = [];
+    let next: string | undefined;
+    for (let page = 0; page < pagesMax && tags.length < tagsMax; page++) {
+      const answer = await client.listTags(source, repository, {
+        timeoutMs: timings.listingTimeoutMs,
+        n: 1000,
+        ...(next === undefined ? {} : { next }),
+      });
+      tags.push(...answer.tags.map(parseTag).filter((tag) => tag !== undefined));
+      next = answer.next;
+      if (next === undefined) break;
+    }
+    return tags;
+  };
+
+  const listReferrers = async (source: Source, repository: string, subject: Digest): Promise<readonly ReferrerDescriptor[]> => {
+    const found: ReferrerDescriptor[] = [];
+    let next: string | undefined;
+    for (let page = 0; page < pagesMax; page++) {
+      const answer = await client.getReferrers(source, repository, subject, {
+        timeoutMs: options.referrersTimeoutMs,
+        ...(next === undefined ? {} : { next }),
+      });
+      if (answer === undefined) return page === 0 ? listByTagSchema(source, repository, subject) : found;
+      found.push(...readReferrers(answer.bytes));
+      next = answer.next;
+      if (next === undefined) break;
+    }
+    return found;
+  };
+
+  /** A registry without the API keeps the index of referrers under a tag made of the digest. */
+  const listByTagSchema = async (source: Source, repository: string, subject: Digest): Promise<readonly ReferrerDescriptor[]> => {
+    const tag = `${digestAlgorithm(subject)}-${digestHex(subject).slice(0, 64)}`;
+    try {
+      return readReferrers((await client.getManifest(source, repository, tag, { timeoutMs: options.referrersTimeoutMs })).bytes);
+    } catch (error) {
+      if (error instanceof Error && 'verdict' in error && error.verdict === 'not-found') return [];
+      throw error;
+    }
+  };
+
+  return {
+    tags: async (target, signal) => {
+      const known = lists.get(target.name);
+      if (known !== undefined && clock.monotonicMs() - known.atMs < tagTtlMs) return known.tags;
+      const tags = await flights.run(target.name, () => askAuthorities(target, (source) => listTags(source, target.upstream.repository)));
+      signal.throwIfAborted();
+      if (tags !== undefined) lists.set(target.name, { tags, atMs: clock.monotonicMs() });
+      return tags;
+    },
+    referrers: async (target, subject) =>
+      (await askAuthorities(target, (source) => listReferrers(source, target.upstream.repository, subject))) ?? [],
+  };
+}
+
+/** The descriptors of an upstream's referrers index; what is malformed is left out. The bytes are known to be a JSON object. */
+function readReferrers(bytes: Uint8Array): ReferrerDescriptor[] {
+  const value: unknown = JSON.parse(new TextDecoder().decode(bytes));
+  const manifests =
+    typeof value === 'object' && value !== null && 'manifests' in value && Array.isArray(value.manifests)
+      ? (value.manifests as unknown[])
+      : [];
+  return manifests.flatMap((item): ReferrerDescriptor[] => {
+    if (typeof item !== 'object' || item === null) return [];
+    const { mediaType, digest, size, artifactType, annotations } = item as Record<string, unknown>;
+    const parsed = typeof digest === 'string' ? parseDigest(digest) : undefined;
+    if (parsed === undefined || typeof mediaType !== 'string' || typeof size !== 'number') return [];
+    return [
+      {
+        mediaType,
+        digest: parsed,
+        size,
+        ...(typeof artifactType === 'string' ? { artifactType } : {}),
+        ...(typeof annotations === 'object' && annotations !== null ? { annotations: annotations as Record<string, string> } : {}),
+      },
+    ];
+  });
+}

@@ -1,0 +1,184 @@
+// Every statement of every command and query finds its rows by an index: what is asked of a store with a million manifests costs what it
+// costs in an empty one. The statements are those the program sends, as SQLite plans them.
+
+import type { Database as SqliteFile } from 'bun:sqlite';
+import { afterAll, beforeAll, expect, test } from 'bun:test';
+import type { Kysely } from 'kysely';
+import { type CommandArguments, type CommandName, commands, runCommand } from '../../src/db/commands.ts';
+import {
+  listReferrers,
+  listRepositories,
+  listTags,
+  prepareContentQueries,
+  readReferenceTrails,
+  readTagTrail,
+} from '../../src/db/content.ts';
+import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
+import { migrate } from '../../src/db/migrations.ts';
+import { compileTemplate, type Preparer } from '../../src/db/prepared.ts';
+import { getMeta, prepareProjectQueries } from '../../src/db/projects.ts';
+import type { Schema } from '../../src/db/schema.ts';
+import { kyselyOn } from '../../src/db/sqlite-dialect.ts';
+import { openSqlite } from '../../src/db/sqlite-file.ts';
+import { createStatements } from '../../src/db/sqlite-statements.ts';
+import { prepareUploadQuery } from '../../src/db/uploads.ts';
+import { child, digest, layer, manifest } from './fixture.ts';
+
+/** Open sessions are limited by the configuration; values of an insert are no table. */
+const mayScan = [/^SCAN upload USING COVERING INDEX/, /^SCAN \d+-ROW VALUES CLAUSE/];
+
+let file: SqliteFile;
+let trx: Kysely<Schema>;
+let sent: string[] = [];
+
+beforeAll(async () => {
+  file = openSqlite(':memory:', 'writer');
+  const statements = createStatements(file);
+  await migrate(kyselyOn(statements, { withTransactions: true }), 'sqlite');
+  const recording = {
+    ...statements,
+    get: (sql: string) => {
+      sent.push(sql);
+      return statements.get(sql);
+    },
+  };
+  trx = kyselyOn(recording, { withTransactions: false });
+});
+afterAll(() => file.close());
+
+/** The steps of all statements sent meanwhile that read a table from end to end or sort what they read. */
+async function badSteps(task: () => Promise<unknown>): Promise<string[]> {
+  sent = [];
+  await task();
+  expect(sent.length).toBeGreaterThan(0);
+  return planProblems([...new Set(sent)]);
+}
+
+function planProblems(statements: readonly string[]): string[] {
+  return statements.flatMap((sql) =>
+    planOf(sql)
+      .filter((step) => /^SCAN |TEMP B-TREE|AUTOMATIC/.test(step) && !mayScan.some((allowed) => allowed.test(step)))
+      .map((step) => `${step}: ${sql}`),
+  );
+}
+
+function planOf(sql: string): string[] {
+  const parameters = Array.from({ length: sql.split('?').length - 1 }, () => null);
+  const statement = file.prepare<{ detail: string }, null[]>(`explain query plan ${sql}`);
+  const steps = statement.all(...parameters).map((row) => row.detail);
+  statement.finalize();
+  return steps;
+}
+
+const repositoryId = 1;
+const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
+  setMeta: [{ key: 'k', value: 'v' }],
+  createAccount: [{ name: 'a', passwordHash: 'h', isAdmin: true }],
+  createProject: [{ name: 'p', kind: 'local', isPublic: true }],
+  ensureMirrorProject: [
+    { registry: 'm', isPublic: true },
+    { registry: 'm', isPublic: false },
+  ],
+  ensureRepository: [
+    { projectId: 1, name: 'p/r' },
+    { projectId: 1, name: 'p/r' },
+  ],
+  createUpload: [
+    {
+      id: 'u',
+      repositoryId,
+      principal: 'user:1',
+      algorithm: 'sha256',
+      expiresAtMs: 1,
+      limits: { perPrincipal: 9, perRepository: 9, total: 9 },
+    },
+  ],
+  extendUpload: [{ id: 'u', expiresAtMs: 1 }],
+  deleteExpiredUploads: [{ inUse: ['x', 'y'], max: 10 }],
+  deleteUpload: [{ id: 'u' }],
+  recordBlob: ['a', 'a', 'b'].map((text, index) => ({
+    repositoryId,
+    digest: digest(text),
+    storageKey: `${text}.${index}`,
+    sizeBytes: 1,
+    origin: 'public',
+    trail: '{}',
+    uploadId: 'u',
+  })),
+  linkBlob: [{ repositoryId, digest: digest('a') }],
+  mountBlob: [{ repositoryId, fromRepository: 'p/r', digest: digest('a') }],
+  putManifest: [
+    manifest(repositoryId, 'kid', { tags: ['t'] }),
+    manifest(repositoryId, 'image', { references: [layer('a'), layer('b')], tags: ['t'], subjectDigest: digest('kid') }),
+    manifest(repositoryId, 'index', { references: [child('kid'), layer('c')], tags: ['t', 'u'], completeness: 'mirror' }),
+  ],
+  recordTagCheck: [{ repositoryId, tag: 't', digest: digest('index'), verified: true, trust: 'confirmed', trail: '{}' }],
+  deleteTag: [{ repositoryId, tag: 'u' }],
+  deleteManifest: [{ repositoryId, digest: digest('index'), allowsSparse: false }],
+  deleteBlob: [{ repositoryId, digest: digest('c') }],
+  deleteProject: [{ name: 'm' }],
+};
+
+for (const name of Object.keys(samples) as CommandName[]) {
+  test(`${name} scans no table`, async () => {
+    for (const args of samples[name] as unknown[]) {
+      // A refusal is no matter here: its statements were sent too.
+      const problems = await badSteps(() => runCommand({ trx, dialect: 'sqlite', nowMs: 1_000_000 }, name, args).catch(() => undefined));
+      expect(problems).toEqual([]);
+    }
+  });
+}
+
+test('what a new blob completes is found among what is absent, however many manifests have it', async () => {
+  sent = [];
+  await runCommand({ trx, dialect: 'sqlite', nowMs: 1 }, 'recordBlob', {
+    repositoryId,
+    digest: digest('popular'),
+    storageKey: 'popular.1',
+    sizeBytes: 1,
+    origin: 'public',
+  }).catch(() => undefined);
+  const update = sent.filter((sql) => sql.startsWith('update "manifest_ref"'));
+  expect(update.length).toBe(1);
+  expect(planOf(update[0] ?? '').join()).toContain('manifest_ref_absent');
+});
+
+test('every command has a sample here', () => {
+  expect(Object.keys(samples).sort()).toEqual(Object.keys(commands).sort());
+});
+
+test('the prepared queries scan no table', () => {
+  const texts: string[] = [];
+  const preparer: Preparer = {
+    prepare: (build) => {
+      texts.push(compileTemplate(trx, build).sql);
+      return { all: async () => [], first: async () => undefined };
+    },
+  };
+  prepareContentQueries(preparer);
+  prepareProjectQueries(preparer);
+  prepareUploadQuery(preparer);
+  prepareAccountQuery(preparer);
+  prepareLoginQuery(preparer);
+  expect(texts.length).toBeGreaterThanOrEqual(10);
+  // The mirror of a registry is looked up among projects, which are few, and its answer is kept.
+  const projects = texts.filter((sql) => sql.includes('"registry" = ?'));
+  expect(projects.length).toBe(1);
+  expect(planProblems(texts.filter((sql) => !projects.includes(sql)))).toEqual([]);
+});
+
+test('lists and trails scan no table and sort nothing', async () => {
+  const subject = digest('kid');
+  for (const more of [{}, { after: 'm' }, { artifactType: 'a/x' }, { artifactType: 'a/x', after: 'm' }]) {
+    expect(await badSteps(() => listTags(trx, { repositoryId, limit: 10, ...more }))).toEqual([]);
+    expect(await badSteps(() => listReferrers(trx, { repositoryId, subject, limit: 10, ...more }))).toEqual([]);
+  }
+  expect(await badSteps(() => readTagTrail(trx, 'p/r', 't'))).toEqual([]);
+  expect(await badSteps(() => getMeta(trx, 'k'))).toEqual([]);
+  // One manifest's references, sorted by kind: as many as it has.
+  const trails = await badSteps(() => readReferenceTrails(trx, 'p/r', digest('image')));
+  expect(trails.filter((step) => !step.startsWith('USE TEMP B-TREE'))).toEqual([]);
+  for (const everything of [true, false]) {
+    expect(await badSteps(() => listRepositories(trx, { limit: 10, everything, after: 'p' }))).toEqual([]);
+  }
+});

@@ -1,0 +1,135 @@
+// The HTTP side of the server inside the test's own process, so that its times can be made short. Local content only: it has no mirror.
+
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createPasswords, hashPassword } from '../../src/auth/passwords.ts';
+import { anonymous, type Principal } from '../../src/auth/principal.ts';
+import { openTokens } from '../../src/auth/tokens.ts';
+import { openFilesystemStore } from '../../src/blobs/filesystem.ts';
+import { prepareContentQueries } from '../../src/db/content.ts';
+import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
+import { prepareProjectQueries } from '../../src/db/projects.ts';
+import { openSqliteDatabase } from '../../src/db/sqlite.ts';
+import { createAuthentication } from '../../src/http/authentication.ts';
+import type { BodyPace } from '../../src/http/body.ts';
+import { createDistribution } from '../../src/http/distribution.ts';
+import { createOriginOf } from '../../src/http/origin.ts';
+import { type ListenOptions, startServer } from '../../src/http/server.ts';
+import { createTokenService } from '../../src/http/token-service.ts';
+import { systemClock } from '../../src/lib/clock.ts';
+import { createLog } from '../../src/lib/log.ts';
+import { createCatalog } from '../../src/registry/catalog.ts';
+import { createIngest } from '../../src/registry/ingest.ts';
+import type { Mirror } from '../../src/registry/mirror.ts';
+import { createProjectCache } from '../../src/registry/project-cache.ts';
+import { createPull } from '../../src/registry/pull.ts';
+import { createPush } from '../../src/registry/push.ts';
+import { createRepositories } from '../../src/registry/repositories.ts';
+import { createUploads } from '../../src/registry/uploads.ts';
+
+export interface InProcess {
+  readonly url: string;
+  readonly port: number;
+  readonly authorization: string;
+  /** Lines of the log. */
+  readonly logged: string[];
+  /** Drains and ends the server; the rest goes with `close`. */
+  stop(): Promise<void>;
+  close(): Promise<void>;
+}
+
+const password = 'a password for tests';
+const none = async (): Promise<never> => {
+  throw new Error('there is no mirror here');
+};
+const noMirror: Mirror = {
+  manifest: none,
+  blob: none,
+  tags: none,
+  referrers: none,
+  lastFailure: () => undefined,
+  close: async () => undefined,
+};
+
+export async function startInProcess(options: { bodyPace?: BodyPace } & Omit<ListenOptions, 'hostname' | 'port'> = {}): Promise<InProcess> {
+  const { bodyPace, ...listen } = options;
+  const folder = mkdtempSync(join(tmpdir(), 'breakwater-http-'));
+  const store = await openFilesystemStore(join(folder, 'blobs'));
+  const database = await openSqliteDatabase({ path: join(folder, 'db.sqlite'), onFatal: () => undefined });
+  await database.run('createProject', { name: 'library', kind: 'local', isPublic: true });
+  await database.run('createAccount', { name: 'admin', passwordHash: await hashPassword(password), isAdmin: true });
+  const logged: string[] = [];
+  const log = createLog({ write: (line) => logged.push(line) });
+  const clock = systemClock;
+  const content = prepareContentQueries(database);
+  const repositories = createRepositories({ database, content });
+  const ingest = createIngest({ store, database });
+  const names = {
+    projects: createProjectCache(prepareProjectQueries(database), clock),
+    registries: new Set<string>(),
+    rootRegistry: undefined,
+  };
+  const policy = { anonymousPull: true };
+  const passwords = createPasswords({ clock, find: prepareLoginQuery(database) });
+  const tokens = await openTokens({ keyFile: join(folder, 'key.json'), clock, audience: 'here' });
+  const account = prepareAccountQuery(database);
+  const findPrincipal = async (key: string): Promise<Principal | undefined> => {
+    if (key === 'anonymous') return anonymous;
+    const found = await account(Number(key.slice(5)));
+    return found === undefined ? undefined : { kind: 'user', ...found };
+  };
+  const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
+  const uploads = createUploads({
+    store,
+    database,
+    repositories,
+    ingest,
+    clock,
+    log,
+    limits: {
+      blobMaxBytes: 1e9,
+      uploadsPerPrincipal: 100,
+      uploadsPerRepository: 100,
+      uploadsTotal: 100,
+      idleExpiryMs: 60_000,
+      absoluteExpiryMs: 60_000,
+      minimumFree: { percent: 0, sizeBytes: 0 },
+    },
+  });
+  const server = startServer(
+    {
+      distribution: createDistribution({
+        names,
+        authentication,
+        pull: createPull({ content, store, mirror: noMirror }),
+        push: createPush({ database, content, repositories, ingest }),
+        uploads,
+        catalog: createCatalog({ database, content, mirror: noMirror, limits: { sizeDefault: 100, sizeMax: 1000 } }),
+        manifestMaxBytes: 1e6,
+        service: 'here',
+        ...(bodyPace === undefined ? {} : { bodyPace }),
+      }),
+      tokenService: createTokenService({ tokens, passwords, policy, names, service: 'here' }),
+      authentication,
+      originOf: createOriginOf({ externalUrl: undefined, trustedProxies: [], hasTls: listen.tls !== undefined }),
+      api: { handle: none },
+      isReady: async () => true,
+      log,
+    },
+    { hostname: '127.0.0.1', port: 0, ...listen },
+  );
+  return {
+    url: `${listen.tls === undefined ? 'http' : 'https'}://127.0.0.1:${server.port}`,
+    port: server.port,
+    authorization: `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`,
+    logged,
+    stop: server.stop,
+    close: async () => {
+      await server.stop();
+      await uploads.close();
+      await database.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}

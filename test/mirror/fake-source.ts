@@ -1,0 +1,271 @@
+// A registry source that follows a script: it serves the repositories it is given, and each rule may turn an answer into a fault. Spoken over
+// bare TCP, so that every fault is possible down to the byte. It counts requests and body bytes per path, and listens on loopback only.
+
+import { createServer, type Socket } from 'node:net';
+import type { Content, Image, Manifest } from './images.ts';
+
+export interface SourceRequest {
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  readonly query: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface Answer {
+  readonly status: number;
+  /** An empty one is left out; Content-Length is added. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+  /** Before the first byte. */
+  readonly wait?: Promise<unknown>;
+  /** Nothing is sent: the connection stays silent, or is reset. */
+  readonly silence?: 'stall' | 'reset';
+  /** After this many body bytes. `pause` goes on when its promise is kept; the others are the end. */
+  readonly breakAt?: { readonly bytes: number; readonly by: 'end' | 'reset' | 'stall' | 'pause'; readonly until?: Promise<unknown> };
+}
+
+/** Gives another answer, or undefined to leave it to the next rule. */
+export type Rule = (request: SourceRequest, answer: Answer) => Answer | undefined;
+
+export interface FakeSource {
+  readonly url: string;
+  readonly host: string;
+  readonly requests: SourceRequest[];
+  /** Requests whose path ends so; of one method when given. */
+  count(pathEnd: string, method?: string): number;
+  /** Body bytes written for paths that end so. */
+  bytes(pathEnd: string): number;
+  /** Serves an image, and its tags. */
+  add(repository: string, image: Image | Manifest, ...tags: string[]): void;
+  addBlob(repository: string, content: Content): void;
+  /** The first rule that answers counts; the latest is asked first. */
+  rule(rule: Rule): void;
+  /** Back to good behaviour. */
+  clearRules(): void;
+  /** Refuses connections and closes those that are open. */
+  down(): Promise<void>;
+  /** Listens again on the same port. */
+  up(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+interface Repository {
+  readonly tags: Map<string, string>;
+  readonly manifests: Map<string, Manifest>;
+  readonly blobs: Map<string, Content>;
+}
+
+const drainMs = 300;
+
+export async function startFakeSource(): Promise<FakeSource> {
+  const repositories = new Map<string, Repository>();
+  const requests: SourceRequest[] = [];
+  const bytesByPath = new Map<string, number>();
+  const open = new Set<Socket>();
+  let rules: Rule[] = [];
+  const repositoryOf = (name: string): Repository => {
+    const found = repositories.get(name) ?? { tags: new Map(), manifests: new Map(), blobs: new Map() };
+    repositories.set(name, found);
+    return found;
+  };
+  const respond = async (socket: Socket, request: SourceRequest): Promise<void> => {
+    requests.push(request);
+    const honest = honestAnswer(repositories, request);
+    const answer = rules.reduce<Answer | undefined>((found, rule) => found ?? rule(request, honest), undefined) ?? honest;
+    await send(socket, request, answer, (count) => bytesByPath.set(request.path, (bytesByPath.get(request.path) ?? 0) + count));
+  };
+  const server = createServer((socket) => {
+    open.add(socket);
+    socket.on('close', () => open.delete(socket));
+    socket.on('error', () => undefined);
+    let buffered = '';
+    let turn = Promise.resolve();
+    socket.on('data', (chunk) => {
+      buffered += chunk.toString('latin1');
+      for (let end = buffered.indexOf('\r\n\r\n'); end !== -1; end = buffered.indexOf('\r\n\r\n')) {
+        const request = parseRequest(buffered.slice(0, end));
+        buffered = buffered.slice(end + 4);
+        turn = turn.then(() => respond(socket, request));
+      }
+    });
+  });
+  const listen = (port: number): Promise<void> =>
+    new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(port, '127.0.0.1', () => resolve());
+    });
+  const down = async (): Promise<void> => {
+    for (const socket of open) socket.resetAndDestroy();
+    if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
+  };
+  await listen(0);
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    host: `127.0.0.1:${port}`,
+    requests,
+    count: (pathEnd, method) =>
+      requests.filter((request) => request.path.endsWith(pathEnd) && (method === undefined || request.method === method)).length,
+    bytes: (pathEnd) => [...bytesByPath].reduce((sum, [path, count]) => (path.endsWith(pathEnd) ? sum + count : sum), 0),
+    add: (name, item, ...tags) => {
+      const { manifests, blobs, tags: known } = repositoryOf(name);
+      const manifest = 'manifest' in item ? item.manifest : item;
+      manifests.set(manifest.digest, manifest);
+      if ('manifest' in item) for (const content of [item.config, ...item.layers]) blobs.set(content.digest, content);
+      for (const tag of tags) known.set(tag, manifest.digest);
+    },
+    addBlob: (name, content) => {
+      repositoryOf(name).blobs.set(content.digest, content);
+    },
+    rule: (rule) => {
+      rules = [rule, ...rules];
+    },
+    clearRules: () => {
+      rules = [];
+    },
+    down,
+    up: () => listen(port),
+    stop: down,
+  };
+}
+
+/** Rules for paths that end so; `*` is every path. */
+export function on(pathEnd: string, turn: (answer: Answer, request: SourceRequest) => Answer | undefined): Rule {
+  return (request, answer) => (pathEnd === '*' || request.path.endsWith(pathEnd) ? turn(answer, request) : undefined);
+}
+export function status(code: number, headers: Readonly<Record<string, string>> = {}, text = '{"errors":[]}'): () => Answer {
+  return () => ({ status: code, headers: { 'content-type': 'application/json', ...headers }, body: Buffer.from(text) });
+}
+export function html(): Answer {
+  return {
+    status: 200,
+    headers: { 'content-type': 'text/html; charset=utf-8' },
+    body: Buffer.from('<!doctype html><html><body>Please log in to the hotel network</body></html>'),
+  };
+}
+export function flipByte(at: number): (answer: Answer) => Answer {
+  return (answer) => {
+    const body = Buffer.from(answer.body);
+    const place = at < 0 ? body.length + at : at;
+    body[place] = (body[place] ?? 0) ^ 1;
+    return { ...answer, body };
+  };
+}
+export function breakAt(bytes: number, by: 'end' | 'reset' | 'stall'): (answer: Answer) => Answer {
+  return (answer) => ({ ...answer, breakAt: { bytes, by } });
+}
+/** The rule's answer the first `count` times, good behaviour afterwards. */
+export function times(count: number, turn: (answer: Answer, request: SourceRequest) => Answer | undefined): typeof turn {
+  let left = count;
+  return (answer, request) => (left-- > 0 ? turn(answer, request) : undefined);
+}
+
+/** What a good registry says, ranges included. distribution-spec v1.1 end-2, end-3, end-8, end-12. */
+function honestAnswer(repositories: ReadonlyMap<string, Repository>, request: SourceRequest): Answer {
+  const match = /^\/v2\/(.+)\/(manifests|blobs|tags|referrers)\/([^/]+)$/.exec(request.path);
+  const repository = repositories.get(match?.[1] ?? '');
+  const name = match?.[3] ?? '';
+  if (repository === undefined) return json(404, { errors: [{ code: 'NAME_UNKNOWN' }] });
+  switch (match?.[2]) {
+    case 'manifests': {
+      const manifest = repository.manifests.get(repository.tags.get(name) ?? name);
+      if (manifest === undefined) return json(404, { errors: [{ code: 'MANIFEST_UNKNOWN' }] });
+      return {
+        status: 200,
+        headers: { 'content-type': manifest.mediaType, 'docker-content-digest': manifest.digest },
+        body: manifest.bytes,
+      };
+    }
+    case 'blobs': {
+      const blob = repository.blobs.get(name);
+      return blob === undefined ? json(404, { errors: [{ code: 'BLOB_UNKNOWN' }] }) : blobAnswer(blob.bytes, request.headers['range']);
+    }
+    case 'tags':
+      return json(200, { name: match[1], tags: [...repository.tags.keys()] });
+    case 'referrers': {
+      const manifests = [...repository.manifests.values()].flatMap((manifest) => {
+        const value: { subject?: { digest: string }; artifactType?: string } = JSON.parse(manifest.bytes.toString());
+        if (value.subject?.digest !== name) return [];
+        return [{ mediaType: manifest.mediaType, digest: manifest.digest, size: manifest.bytes.length, artifactType: value.artifactType }];
+      });
+      const index = json(200, { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests });
+      return { ...index, headers: { 'content-type': 'application/vnd.oci.image.index.v1+json' } };
+    }
+    default:
+      return json(404, { errors: [] });
+  }
+}
+
+function blobAnswer(bytes: Buffer, range: string | undefined): Answer {
+  const headers = { 'content-type': 'application/octet-stream' };
+  const from = Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? -1);
+  if (from === -1) return { status: 200, headers, body: bytes };
+  if (from >= bytes.length) return { status: 416, headers: { 'content-range': `bytes */${bytes.length}` }, body: Buffer.alloc(0) };
+  return {
+    status: 206,
+    headers: { ...headers, 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` },
+    body: bytes.subarray(from),
+  };
+}
+
+export function json(code: number, value: unknown): Answer {
+  return { status: code, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) };
+}
+
+async function send(socket: Socket, request: SourceRequest, answer: Answer, onBytes: (count: number) => void): Promise<void> {
+  await answer.wait;
+  if (answer.silence === 'stall') return;
+  if (answer.silence === 'reset') {
+    socket.resetAndDestroy();
+    return;
+  }
+  const headers = { 'content-length': String(answer.body.length), ...answer.headers };
+  const lines = Object.entries(headers).flatMap(([name, value]) => (value === '' ? [] : [`${name}: ${value}\r\n`]));
+  await write(socket, Buffer.from(`HTTP/1.1 ${answer.status} X\r\n${lines.join('')}\r\n`));
+  if (request.method === 'HEAD') return;
+  const { breakAt: cut } = answer;
+  const isCut = cut !== undefined && cut.bytes <= answer.body.length;
+  await writeBody(socket, isCut ? answer.body.subarray(0, cut.bytes) : answer.body, onBytes);
+  if (!isCut) return;
+  if (cut.by === 'pause') {
+    await cut.until;
+    await writeBody(socket, answer.body.subarray(cut.bytes), onBytes);
+  } else if (cut.by === 'end' || cut.by === 'reset') {
+    // A receiver that learns of the end drops what it has not read yet: time to read it first.
+    await Bun.sleep(drainMs);
+    if (cut.by === 'end') socket.end();
+    else socket.resetAndDestroy();
+  } else await new Promise<void>((resolve) => socket.once('close', () => resolve()));
+}
+
+/** In pieces, at the pace of the receiver. */
+async function writeBody(socket: Socket, bytes: Buffer, onBytes: (count: number) => void): Promise<void> {
+  for (let at = 0; at < bytes.length && !socket.destroyed; at += 65_536) {
+    const piece = bytes.subarray(at, at + 65_536);
+    onBytes(piece.length);
+    await write(socket, piece);
+  }
+}
+
+function write(socket: Socket, bytes: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) return resolve();
+    const onClose = (): void => resolve();
+    socket.once('close', onClose);
+    socket.write(bytes, () => {
+      socket.off('close', onClose);
+      resolve();
+    });
+  });
+}
+
+function parseRequest(head: string): SourceRequest {
+  const [first = '', ...lines] = head.split('\r\n');
+  const [method = '', target = ''] = first.split(' ');
+  const [path = '', query = ''] = target.split('?');
+  const headers: Record<string, string> = {};
+  for (const line of lines) headers[line.slice(0, line.indexOf(':')).toLowerCase()] = line.slice(line.indexOf(':') + 1).trim();
+  return { method, path, query, headers };
+}
