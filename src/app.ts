@@ -23,7 +23,7 @@ import { startServer } from './http/server.ts';
 import { createTokenService } from './http/token-service.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
-import { bootstrap } from './registry/bootstrap.ts';
+import { bootstrap, requireOwnStore } from './registry/bootstrap.ts';
 import { createCatalog } from './registry/catalog.ts';
 import { createExplain } from './registry/explain.ts';
 import { createIngest } from './registry/ingest.ts';
@@ -67,6 +67,7 @@ export async function startApp(options: AppOptions): Promise<App> {
     const store = await openFilesystemStore(join(config.dataDir, 'blobs'));
     const database = await openSqliteDatabase({ path: join(config.dataDir, 'db', 'breakwater.sqlite'), onFatal: options.onFatal });
     try {
+      await requireOwnStore(database, store.identity);
       const boot = await bootstrap({
         database,
         config,

@@ -13,12 +13,14 @@ import { CommandFailure } from './failure.ts';
 export async function serve(config: Config, env: Readonly<Record<string, string | undefined>>): Promise<void> {
   const log = createLog();
   const app = await start(config, env, log);
-  process.stdout.write(welcome(config, app.port, app.newAdminPassword));
-  const signal = await new Promise<string>((resolve) => {
+  const signalled = new Promise<string>((resolve) => {
     // `on`, not `once`: a Ctrl-C reaches the whole group and npm passes it on too, and the second must not end the drain.
     process.on('SIGTERM', () => resolve('SIGTERM'));
     process.on('SIGINT', () => resolve('SIGINT'));
   });
+  // Only now: who reads that it is ready may stop it at once.
+  process.stdout.write(welcome(config, app.port, app.newAdminPassword));
+  const signal = await signalled;
   log.info('server.stopping', { signal });
   await app.stop();
   log.info('server.stopped');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { createKeyedMutex, createSemaphore, LimitError, withDeadline } from './limits.ts';
+import { createSemaphore, LimitError, withDeadline } from './limits.ts';
 
 /** Lets every waiting microtask run. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -180,60 +180,6 @@ describe('createSemaphore', () => {
         },
       ),
     );
-  });
-});
-
-describe('createKeyedMutex', () => {
-  test('runs tasks of one key one after the other, in the order of asking, and other keys beside them', async () => {
-    const mutex = createKeyedMutex();
-    const events: string[] = [];
-    const job = (key: string, name: string) =>
-      mutex.run(key, async () => {
-        events.push(`${name} in`);
-        await settle();
-        events.push(`${name} out`);
-        return name;
-      });
-    expect(await Promise.all([job('a', '1'), job('a', '2'), job('b', '3'), job('a', '4')])).toEqual(['1', '2', '3', '4']);
-    const ofA = events.filter((event) => !event.startsWith('3'));
-    expect(ofA).toEqual(['1 in', '1 out', '2 in', '2 out', '4 in', '4 out']);
-    expect(events.indexOf('3 in')).toBeLessThan(events.indexOf('1 out'));
-  });
-
-  test('a task that fails fails its caller alone', async () => {
-    const mutex = createKeyedMutex();
-    const failing = mutex.run('a', async () => {
-      throw new Error('mine');
-    });
-    const next = mutex.run('a', async () => 'fine');
-    await expect(failing).rejects.toThrow('mine');
-    expect(await next).toBe('fine');
-    await expect(
-      mutex.run('a', () => {
-        throw new Error('at once');
-      }),
-    ).rejects.toThrow('at once');
-  });
-
-  test('a key is busy while a task runs or waits, and forgotten after', async () => {
-    const mutex = createKeyedMutex();
-    expect(mutex.isBusy('a')).toBe(false);
-    const first = mutex.run('a', settle);
-    const second = mutex.run('a', settle);
-    expect(mutex.isBusy('a')).toBe(true);
-    expect(mutex.isBusy('b')).toBe(false);
-    await first;
-    expect(mutex.isBusy('a')).toBe(true);
-    await second;
-    expect(mutex.isBusy('a')).toBe(false);
-  });
-
-  test('what Object inherits is a key like others', async () => {
-    const mutex = createKeyedMutex();
-    for (const key of ['__proto__', 'constructor', '']) {
-      expect(mutex.isBusy(key)).toBe(false);
-      expect(await mutex.run(key, async () => key)).toBe(key);
-    }
   });
 });
 

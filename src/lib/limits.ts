@@ -110,32 +110,6 @@ function leftQueue(reason: unknown): LimitError {
   return new LimitError('deadline', 'no place became free in time', { cause: reason });
 }
 
-/** Runs tasks of one key one after the other, in the order of asking. The queue has no limit: who must not wait asks `isBusy` first. */
-export interface KeyedMutex {
-  run<T>(key: string, task: () => Promise<T>): Promise<T>;
-  isBusy(key: string): boolean;
-}
-
-export function createKeyedMutex(): KeyedMutex {
-  const tails = new Map<string, Promise<unknown>>();
-  return {
-    isBusy: (key) => tails.has(key),
-    run: async (key, task) => {
-      const before = tails.get(key);
-      const own = (async () => {
-        if (before !== undefined) await before.catch(() => undefined);
-        return task();
-      })();
-      tails.set(key, own);
-      try {
-        return await own;
-      } finally {
-        if (tails.get(key) === own) tails.delete(key);
-      }
-    },
-  };
-}
-
 /** Gives the task's result, or throws LimitError 'deadline' after `timeoutMs`; the signal passed to the task is aborted then. */
 export async function withDeadline<T>(timeoutMs: number, task: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const controller = new AbortController();

@@ -8,13 +8,17 @@ export interface Lru<K, V> {
   /** True when there was such an entry. */
   delete(key: K): boolean;
   clear(): void;
+  values(): IterableIterator<V>;
   /** Entries held now, at most `maxEntries`. */
   readonly size: number;
 }
 
-/** An empty cache of at most `maxEntries` (a whole number from 1, else RangeError); every operation takes constant time. */
-export function createLru<K, V>(options: { readonly maxEntries: number }): Lru<K, V> {
-  const { maxEntries } = options;
+/**
+ * An empty cache of at most `maxEntries` (a whole number from 1, else RangeError); every operation takes constant time.
+ * `onEvict` is called with the values that had to go, not with deleted ones.
+ */
+export function createLru<K, V>(options: { readonly maxEntries: number; readonly onEvict?: (value: V) => void }): Lru<K, V> {
+  const { maxEntries, onEvict } = options;
   if (!Number.isSafeInteger(maxEntries) || maxEntries < 1) throw new RangeError('maxEntries must be a whole number from 1');
   // A Map iterates in the order of insertion, so its first key is the entry unused for longest.
   const entries = new Map<K, V>();
@@ -30,14 +34,16 @@ export function createLru<K, V>(options: { readonly maxEntries: number }): Lru<K
       entries.delete(key);
       entries.set(key, value);
       if (entries.size > maxEntries) {
-        for (const oldest of entries.keys()) {
+        for (const [oldest, oldestValue] of entries) {
           entries.delete(oldest);
+          onEvict?.(oldestValue);
           break;
         }
       }
     },
     delete: (key) => entries.delete(key),
     clear: () => entries.clear(),
+    values: () => entries.values(),
     get size() {
       return entries.size;
     },

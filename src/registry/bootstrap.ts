@@ -41,6 +41,20 @@ export interface Bootstrapped {
   readonly newAdminPassword?: string;
 }
 
+/**
+ * Ties the database to its blob store. Throws when the store is another one, which is what an empty mount point looks like: pushes would be
+ * acknowledged beside it and every stored blob would seem to be gone.
+ */
+export async function requireOwnStore(database: Database, storeIdentity: string): Promise<void> {
+  const known = await getMeta(database.read, 'blob-store');
+  if (known === undefined) await database.run('setMeta', { key: 'blob-store', value: storeIdentity });
+  else if (known !== storeIdentity) {
+    throw new Error(
+      'the blobs folder is not the one this database belongs to: is its volume mounted? Mount it, or restore blobs and database together',
+    );
+  }
+}
+
 /** `adminPassword` counts at the first boot only; throws when it is a known or short one. */
 export async function bootstrap(options: { database: Database; config: Config; adminPassword?: string }): Promise<Bootstrapped> {
   const { database, config } = options;

@@ -2,26 +2,16 @@
 // the parts, and remembers for `explain` why a pull failed.
 
 import type { Access, RepositoryTarget } from '../auth/access.ts';
-import type { BlobStore } from '../blobs/store.ts';
-import type { ContentQueries } from '../db/content.ts';
-import type { Database } from '../db/database.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { Log } from '../lib/log.ts';
 import { createLru } from '../lib/lru.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { formatReference, type Reference, type Tag } from '../oci/reference.ts';
-import type { UpstreamClient } from '../upstream/client.ts';
 import type { BlobAnswer, BlobRequest, ManifestAnswer, ReferrerDescriptor } from './answers.ts';
-import type { DiskReserve } from './disk-reserve.ts';
-import type { Ingest } from './ingest.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
-import { createMirrorBlobs } from './mirror-blobs.ts';
+import { createMirrorBlobs, type MirrorBlobsOptions } from './mirror-blobs.ts';
 import { createMirrorListings } from './mirror-listings.ts';
 import { mirrorAccess, mirrorTargetOf } from './mirror-target.ts';
 import { type MirrorTimings, mirrorTimings } from './mirror-timings.ts';
-import type { Repositories } from './repositories.ts';
-import type { SourcePool } from './source-pool.ts';
 import { createTagResolver, type TagRules } from './tag-resolution.ts';
 import type { Attempt, Trail } from './trail.ts';
 
@@ -40,18 +30,8 @@ export interface Mirror {
   close(): Promise<void>;
 }
 
-export interface MirrorOptions {
-  readonly content: ContentQueries;
-  readonly database: Database;
-  readonly repositories: Repositories;
-  readonly store: BlobStore;
-  readonly ingest: Ingest;
-  readonly client: UpstreamClient;
-  readonly pool: SourcePool;
+export interface MirrorOptions extends Omit<MirrorBlobsOptions, 'timings' | 'onFailure'> {
   readonly rules: TagRules;
-  readonly limits: { readonly blobMaxBytes: number; readonly fills: number; readonly minimumFree?: DiskReserve };
-  readonly clock: Clock;
-  readonly log?: Log;
   readonly timings?: Partial<MirrorTimings>;
 }
 

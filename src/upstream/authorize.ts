@@ -2,9 +2,9 @@
 // for one answer (fault F17), never act on a challenge that another origin sent, and never send a secret where realm.ts does not allow it.
 // wire.md 2.2; distribution "Token Authentication Specification".
 
+import { createLru } from '../lib/lru.ts';
 import { readError } from './body.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
-import { createLruMap } from './lru-map.ts';
 import { judgeRealm } from './realm.ts';
 import { follow } from './redirect.ts';
 import { locateRepository, type Source } from './source.ts';
@@ -44,7 +44,7 @@ const requestsMax = 3;
 export function createAuthorizer(parts: { transport: Transport; limits: UpstreamLimits; tokens: TokenStore }): Authorizer {
   const { tokens } = parts;
   // The last challenge of each source, so that the next request need not fail first.
-  const ways = createLruMap<string, Way>(1_000);
+  const ways = createLru<string, Way>({ maxEntries: 1_000 });
 
   const passFor = async (request: PullRequest, way: Way, scopeName: string): Promise<Pass | undefined> => {
     const { credentials } = request.source;

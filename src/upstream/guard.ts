@@ -3,11 +3,11 @@
 
 import { lookup } from 'node:dns/promises';
 import type { Clock } from '../lib/clock.ts';
+import { createLru } from '../lib/lru.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
 import { type AddressClass, classifyAddress } from './address.ts';
 import { abortable } from './deadline.ts';
 import { isLocalName } from './domain.ts';
-import { createLruMap } from './lru-map.ts';
 import { bareHost, type Source } from './source.ts';
 import type { UpstreamLimits } from './upstream-limits.ts';
 import { UpstreamError } from './verdict.ts';
@@ -28,7 +28,7 @@ export interface Guard {
 export function createGuard(options: { clock: Clock; limits: UpstreamLimits; resolve: Resolve | undefined }): Guard {
   const { clock, limits } = options;
   const resolve = options.resolve ?? resolveBySystem;
-  const known = createLruMap<string, { readonly addresses: readonly string[]; readonly untilMs: number }>(1_000);
+  const known = createLru<string, { readonly addresses: readonly string[]; readonly untilMs: number }>({ maxEntries: 1_000 });
   const flights = createSingleFlight<readonly string[]>();
 
   const addressesOf = async (host: string): Promise<readonly string[]> => {

@@ -2,8 +2,8 @@
 // hold a secret. State lives in memory: after a restart every source gets its chance. design 7.2; wire.md 2.6; faults F11, F21, F27, F31, F32.
 
 import type { Clock } from '../lib/clock.ts';
+import { createLru } from '../lib/lru.ts';
 import { admissionOf, afterFailure, afterSuccess, type Breaker, beginTrial, closedBreaker, releaseTrial } from './breaker.ts';
-import { createLruMap } from './lru-map.ts';
 import type { Source } from './source.ts';
 import { classOfVerdict, type Verdict } from './verdict.ts';
 
@@ -103,7 +103,7 @@ export function createSourceHealth(options: { clock: Clock }): SourceHealth {
   const { clock } = options;
   const tracks = new Map<string, Track>();
   // `sourceId \n repository` -> not before (monotonic)
-  let refusals = createLruMap<string, number>(healthNumbers.refusalsMax);
+  let refusals = createLru<string, number>({ maxEntries: healthNumbers.refusalsMax });
 
   const trackOf = (sourceId: string): Track => {
     const known = tracks.get(sourceId);
@@ -222,7 +222,7 @@ export function createSourceHealth(options: { clock: Clock }): SourceHealth {
 
     forget: (sourceId) => {
       tracks.delete(sourceId);
-      refusals = createLruMap<string, number>(healthNumbers.refusalsMax);
+      refusals = createLru<string, number>({ maxEntries: healthNumbers.refusalsMax });
     },
   };
 }

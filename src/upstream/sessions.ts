@@ -3,8 +3,8 @@
 // proxy settings from the environment: an egress proxy is the operator's choice per source.
 
 import { rootCertificates } from 'node:tls';
+import { createLru } from '../lib/lru.ts';
 import { classifyAddress } from './address.ts';
-import { createLruMap } from './lru-map.ts';
 import { bareHost, type Source } from './source.ts';
 
 export interface SessionPool {
@@ -16,8 +16,8 @@ const poolsMax = 256;
 const idleTimeoutSeconds = 60;
 
 export function createSessionPool(): SessionPool {
-  const sessions = createLruMap<string, Bun.FetchSession>(poolsMax, (session) => session.close());
-  const caIds = createLruMap<string, string>(poolsMax);
+  const sessions = createLru<string, Bun.FetchSession>({ maxEntries: poolsMax, onEvict: (session) => session.close() });
+  const caIds = createLru<string, string>({ maxEntries: poolsMax });
 
   const idOfCa = (ca: string): string => {
     const known = caIds.get(ca);

@@ -2,12 +2,12 @@
 // service that fails. distribution "Token Authentication Specification"; wire.md 2.2; faults F18, F60.
 
 import type { Clock } from '../lib/clock.ts';
+import { createLru } from '../lib/lru.ts';
 import { Secret } from '../lib/secret.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
 import { readError, readWhole } from './body.ts';
 import { classifyStatus } from './classify.ts';
 import { abortable, startDeadline } from './deadline.ts';
-import { createLruMap } from './lru-map.ts';
 import type { Source } from './source.ts';
 import type { Transport } from './transport.ts';
 import type { UpstreamLimits } from './upstream-limits.ts';
@@ -43,8 +43,8 @@ const tokenMaxLength = 65_536;
 
 export function createTokenStore(parts: { clock: Clock; limits: UpstreamLimits; transport: Transport; closing: AbortSignal }): TokenStore {
   const { clock, limits } = parts;
-  const tokens = createLruMap<string, HeldToken & { readonly refreshAtMs: number }>(5_000);
-  const breakers = createLruMap<string, { readonly error: UpstreamError; readonly untilMs: number }>(2_000);
+  const tokens = createLru<string, HeldToken & { readonly refreshAtMs: number }>({ maxEntries: 5_000 });
+  const breakers = createLru<string, { readonly error: UpstreamError; readonly untilMs: number }>({ maxEntries: 2_000 });
   const flights = createSingleFlight<HeldToken>();
 
   const fetchToken = async (request: TokenRequest, key: string): Promise<HeldToken> => {

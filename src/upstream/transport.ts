@@ -2,11 +2,11 @@
 // must never dial what the guard did not return. The next address is tried when one takes no connection.
 
 import type { Clock } from '../lib/clock.ts';
+import { createLru } from '../lib/lru.ts';
 import { watchAddress } from './address-watch.ts';
 import { classifyFailure } from './classify.ts';
 import { effectivePort, type Guard } from './guard.ts';
 import type { HostGate } from './host-gate.ts';
-import { createLruMap } from './lru-map.ts';
 import type { SessionPool } from './sessions.ts';
 import type { Source } from './source.ts';
 import type { UpstreamLimits } from './upstream-limits.ts';
@@ -49,7 +49,7 @@ export function createTransport(parts: {
 }): Transport {
   const { clock, limits, guard, gate, sessions } = parts;
   // What an address did lately: `true` answered, `false` took no connection.
-  const memory = createLruMap<string, { readonly isGood: boolean; readonly untilMs: number }>(2_000);
+  const memory = createLru<string, { readonly isGood: boolean; readonly untilMs: number }>({ maxEntries: 2_000 });
   const remember = (key: string, isGood: boolean): void => memory.set(key, { isGood, untilMs: clock.monotonicMs() + addressMemoryMs });
   const recall = (key: string): boolean | undefined => {
     const entry = memory.get(key);
