@@ -9,7 +9,7 @@ import { createLog, type Log } from '../lib/log.ts';
 import { adminPasswordFile } from '../registry/bootstrap.ts';
 import { CommandFailure } from './failure.ts';
 
-/** Serves until SIGTERM or SIGINT; a second one ends the process at once. Throws a CommandFailure, with nothing left open, when it cannot. */
+/** Serves until SIGTERM or SIGINT, then drains; repeats change nothing (the drain itself ends within 30 s). Throws a CommandFailure, with nothing left open, when it cannot. */
 export async function serve(config: Config, env: Readonly<Record<string, string | undefined>>): Promise<void> {
   const log = createLog();
   const app = await start(config, env, log);
