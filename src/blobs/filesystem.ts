@@ -7,12 +7,13 @@
 //
 // Commit: fdatasync(file) -> rename into the shard -> fsync(shard folder). Only then may a row say that the blob is here.
 
-import { type FileHandle, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { type FileHandle, open, readdir, rm, stat, statfs } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createUlid } from '../lib/ulid.ts';
 import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts';
 import { type BlobStore, BlobStoreError, type StagedBlob } from './store.ts';
-import { openStoreFolders, syncFolder } from './store-folders.ts';
+import { openStoreFolders } from './store-folders.ts';
+import { createSyncPool, type SyncPool } from './sync-pool.ts';
 
 /** Bytes waiting for the disk per object; the writer of the object waits beyond it. */
 const queueMaxBytes = 1024 * 1024;
@@ -23,6 +24,7 @@ const freeSpaceAgeMaxMs = 1000;
 /** Opens the store, making its folders at first use. Throws when there is something else than a store of this layout. */
 export async function openFilesystemStore(root: string): Promise<BlobStore> {
   const identity = await openStoreFolders(root);
+  const syncs = createSyncPool();
   let space: { readonly atMs: number; readonly freeBytes: number; readonly totalBytes: number } | undefined;
   const stagedPath = (id: string): string => join(root, 'uploads', id);
   return {
@@ -32,7 +34,7 @@ export async function openFilesystemStore(root: string): Promise<BlobStore> {
       const handle = await open(stagedPath(id), 'wx+', 0o600).catch((error) => {
         throw storeError(error, 'cannot start an object');
       });
-      return stagedFile({ root, id, handle, sizeBytes: 0 });
+      return stagedFile({ root, id, handle, syncs, sizeBytes: 0 });
     },
     resume: async (id) => {
       const handle = await open(stagedPath(id), 'r+').catch((error) => {
@@ -42,7 +44,7 @@ export async function openFilesystemStore(root: string): Promise<BlobStore> {
       });
       if (handle === undefined) return undefined;
       try {
-        return stagedFile({ root, id, handle, sizeBytes: (await handle.stat()).size });
+        return stagedFile({ root, id, handle, syncs, sizeBytes: (await handle.stat()).size });
       } catch (error) {
         await handle.close();
         throw storeError(error, 'cannot open an object again');
@@ -73,10 +75,11 @@ interface Opened {
   readonly root: string;
   readonly id: string;
   readonly handle: FileHandle;
+  readonly syncs: SyncPool;
   readonly sizeBytes: number;
 }
 
-function stagedFile({ root, id, handle, sizeBytes: initialSize }: Opened): StagedBlob {
+function stagedFile({ root, id, handle, syncs, sizeBytes: initialSize }: Opened): StagedBlob {
   let path = join(root, 'uploads', id);
   let sizeBytes = initialSize;
   let queue: Uint8Array[] = [];
@@ -182,9 +185,7 @@ function stagedFile({ root, id, handle, sizeBytes: initialSize }: Opened): Stage
       await flush();
       const key = newKey(digest);
       try {
-        await handle.datasync();
-        await rename(path, join(root, key));
-        await syncFolder(dirname(join(root, key)));
+        await syncs.run({ descriptor: handle.fd, from: path, to: join(root, key) });
       } catch (error) {
         // What the disk holds is unknown now, and a second sync may succeed without it (the system reports a lost page once). So these
         // bytes are never used again, neither by this object nor by one that resumes it.
