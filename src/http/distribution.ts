@@ -150,7 +150,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
       return new Response(null, { status: 204, headers: apiVersion });
     case 'tag-list': {
       const listed = await parts.catalog.tags(await on('pull'), route.page, request.signal);
-      return json(200, { name: route.name, tags: listed.items }, nextLink(route, listed));
+      return json(200, { name: route.name, tags: listed.items }, { ...nextLink(route, listed), ...warningOf(listed) });
     }
     case 'referrers': {
       const listed = await parts.catalog.referrers(await on('pull'), route.digest, route.artifactType, route.page, request.signal);
@@ -159,6 +159,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
         'content-type': 'application/vnd.oci.image.index.v1+json',
         ...(route.artifactType === undefined ? {} : { 'oci-filters-applied': 'artifactType' }),
         ...nextLink(route, listed),
+        ...warningOf(listed),
       };
       return new Response(referrersIndex(listed.items), { headers });
     }
@@ -309,6 +310,10 @@ function uploadHeaders(name: string, upload: string, sizeBytes: number): Record<
     range: formatUploadRange(sizeBytes),
     'docker-upload-uuid': upload,
   };
+}
+
+function warningOf(listed: Listed<unknown>): Record<string, string> {
+  return listed.warning === undefined ? {} : { warning: listed.warning };
 }
 
 function json(status: number, body: unknown, headers: Readonly<Record<string, string>> = {}): Response {

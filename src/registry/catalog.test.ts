@@ -9,10 +9,12 @@ import type { Database } from '../db/database.ts';
 import type { Project } from '../db/projects.ts';
 import { openSqliteDatabase } from '../db/sqlite.ts';
 import { digestOf } from '../oci/digest.ts';
+import { OciError } from '../oci/errors.ts';
 import { requireRepositoryName, requireTag, type Tag } from '../oci/reference.ts';
 import type { ReferrerDescriptor } from './answers.ts';
 import { createCatalog } from './catalog.ts';
 import type { Mirror } from './mirror.ts';
+import type { Listing } from './mirror-listings.ts';
 
 let folder: string;
 let database: Database;
@@ -32,12 +34,17 @@ const none = async (): Promise<never> => {
   throw new Error('not asked for');
 };
 
-function catalogWith(upstream: { tags?: readonly string[]; referrers?: readonly ReferrerDescriptor[] } = {}) {
+const away = new OciError('UNAVAILABLE', 'the upstream is away');
+
+/** An upstream that lists these, has no such repository (nothing given), or is away. */
+function catalogWith(upstream: { tags?: readonly string[]; referrers?: readonly ReferrerDescriptor[]; isAway?: boolean } = {}) {
+  const listing = <T>(items: readonly T[] | undefined): Listing<T> =>
+    upstream.isAway === true ? { kind: 'unreachable', error: away } : items === undefined ? { kind: 'absent' } : { kind: 'listed', items };
   const mirror: Mirror = {
     manifest: none,
     blob: none,
-    tags: async () => upstream.tags?.map(requireTag),
-    referrers: async () => upstream.referrers ?? [],
+    tags: async () => listing(upstream.tags?.map(requireTag)),
+    referrers: async () => listing(upstream.referrers),
     lastFailure: () => undefined,
     close: async () => undefined,
   };
@@ -135,10 +142,22 @@ describe('tags', () => {
     expect(await catalogWith().tags(access(await repositoryWith([])), {}, noSignal)).toEqual({ items: [] });
   });
 
-  test('do not get fewer when the upstream is away', async () => {
+  test('do not get fewer when the upstream is away: what is cached is listed, with a warning', async () => {
     const cached = await repositoryWith(['a', 'b']);
     const own = await repositoryWith(['c']);
-    expect((await catalogWith({}).tags(access(own, cached), {}, noSignal)).items).toEqual(['a', 'b', 'c'] as Tag[]);
+    const listed = await catalogWith({ isAway: true }).tags(access(own, cached), {}, noSignal);
+    expect(listed).toEqual({ items: ['a', 'b', 'c'] as Tag[], warning: expect.stringMatching(/^299 - "only cached tags/) });
+    expect(await catalogWith({}).tags(access(own, cached), {}, noSignal)).toEqual({ items: ['a', 'b', 'c'] as Tag[] });
+  });
+
+  test('of which none is cached are no 404 when the upstream is away', async () => {
+    const catalog = catalogWith({ isAway: true });
+    const absent = { name: requireRepositoryName('open/absent'), project };
+    const empty = await repositoryWith([]);
+    await expect(catalog.tags(access(absent, absent), {}, noSignal)).rejects.toBe(away);
+    await expect(catalog.tags(access(empty, empty), {}, noSignal)).rejects.toBe(away);
+    const cached = await repositoryWith(['a']);
+    expect((await catalog.tags(access(cached, cached), { last: 'a' }, noSignal)).items).toEqual([]);
   });
 });
 
@@ -160,6 +179,15 @@ describe('referrers', () => {
     expect(lower).toHaveLength(5);
     expect(await catalog.referrers(access(target), digestOf(new Uint8Array([2])), undefined, {}, noSignal)).toEqual({ items: [] });
   });
+});
+
+test('referrers of which none is cached are no empty list when the upstream is away', async () => {
+  const catalog = catalogWith({ isAway: true });
+  const empty = await repositoryWith([]);
+  await expect(catalog.referrers(access(empty, empty), subject, undefined, {}, noSignal)).rejects.toBe(away);
+  const cached = await repositoryWith(['a']);
+  const listed = await catalog.referrers(access(cached, cached), subject, undefined, {}, noSignal);
+  expect([listed.items.length, listed.warning?.slice(0, 26)]).toEqual([1, '299 - "only cached referre']);
 });
 
 describe('repositories', () => {

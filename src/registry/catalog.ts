@@ -12,6 +12,7 @@ import type { Tag } from '../oci/reference.ts';
 import type { Page } from '../oci/route.ts';
 import type { ReferrerDescriptor } from './answers.ts';
 import type { Mirror } from './mirror.ts';
+import type { Listing } from './mirror-listings.ts';
 
 export interface PageLimits {
   readonly sizeDefault: number;
@@ -21,12 +22,17 @@ export interface PageLimits {
 export interface Listed<T> {
   readonly items: readonly T[];
   readonly next?: { readonly last: string; readonly count: number };
+  /** Text of a `Warning: 299` header: the upstream could not be asked, only what is cached is listed. */
+  readonly warning?: string;
 }
 
 export interface Catalog {
-  /** NAME_UNKNOWN when there is no such repository. */
+  /** NAME_UNKNOWN when there is no such repository; UNAVAILABLE when its upstream cannot be asked and nothing of it is cached. */
   tags(access: Access<'pull'>, page: Page, signal: AbortSignal): Promise<Listed<Tag>>;
-  /** Descriptors of the referrers; an empty list when there are none, whether the subject exists or not. */
+  /**
+   * Descriptors of the referrers; an empty list when there are none, whether the subject exists or not. UNAVAILABLE when the upstream cannot be
+   * asked and none is cached: an empty list would say that nothing refers to it.
+   */
   referrers(
     access: Access<'pull'>,
     subject: Digest,
@@ -46,12 +52,19 @@ export function createCatalog(options: { database: Database; content: ContentQue
       const limit = pageSize(page);
       const own = await localTags(access.target.name, page.last, limit + 1);
       const mirrored = access.target.upstream !== undefined ? access.target : access.target.fallback;
-      const upstream =
-        mirrored === undefined ? undefined : await mirroredTags(mirrored.name, page.last, limit + 1, () => mirror.tags(mirrored, signal));
-      if (own === undefined && upstream === undefined)
+      const cached = mirrored === undefined || mirrored === access.target ? own : await localTags(mirrored.name, page.last, limit + 1);
+      const listing = mirrored === undefined ? undefined : await mirror.tags(mirrored, signal);
+      // A repository that was never pulled from is no list of nothing.
+      const here = own ?? cached;
+      const isNothingHere = here === undefined || (here.length === 0 && page.last === undefined && limit > 0);
+      if (isNothingHere && listing?.kind === 'unreachable') throw listing.error;
+      if (here === undefined && listing?.kind !== 'listed')
         throw new OciError('NAME_UNKNOWN', 'there is no such repository', { detail: { name: access.target.name } });
-      const all = upstream === undefined ? (own ?? []) : mergeTags(own ?? [], upstream);
-      return cut(all, limit, (tag) => tag);
+      const listed = listing?.kind === 'listed' ? listing.items : [];
+      const behind = listed.filter((tag) => page.last === undefined || compareTags(tag, page.last) > 0);
+      // What is cached stays listed, so that the list never gets shorter when the upstream is away.
+      const all = mergeTags(mergeTags(own ?? [], cached ?? []), behind);
+      return { ...cut(all, limit, (tag) => tag), ...warningOf(listing, 'tags') };
     },
     referrers: async (access, subject, artifactType, page, signal) => {
       const limit = pageSize(page);
@@ -70,13 +83,15 @@ export function createCatalog(options: { database: Database; content: ContentQue
         });
         for (const row of rows) if (!found.has(row.digest)) found.set(row.digest, toDescriptor(row));
       }
-      for (const descriptor of mirrored === undefined ? [] : await mirror.referrers(mirrored, subject, signal)) {
+      const listing = mirrored === undefined ? undefined : await mirror.referrers(mirrored, subject, signal);
+      if (listing?.kind === 'unreachable' && found.size === 0 && page.last === undefined) throw listing.error;
+      for (const descriptor of listing?.kind === 'listed' ? listing.items : []) {
         const isWanted = artifactType === undefined || descriptor.artifactType === artifactType;
         if (isWanted && (page.last === undefined || descriptor.digest > page.last) && !found.has(descriptor.digest))
           found.set(descriptor.digest, descriptor);
       }
       const sorted = [...found.values()].sort((a, b) => (a.digest < b.digest ? -1 : 1));
-      return cut(sorted, limit, (descriptor) => descriptor.digest);
+      return { ...cut(sorted, limit, (descriptor) => descriptor.digest), ...warningOf(listing, 'referrers') };
     },
     repositories: async (principal, page) => {
       const limit = pageSize(page);
@@ -94,19 +109,6 @@ export function createCatalog(options: { database: Database; content: ContentQue
     if (repositoryId === undefined) return undefined;
     return listTags(database.read, { repositoryId, limit, ...(after === undefined ? {} : { after }) });
   }
-
-  /** An upstream's list and what is cached of it, so that the list never gets shorter when the upstream is away. */
-  async function mirroredTags(
-    name: string,
-    after: string | undefined,
-    limit: number,
-    ask: () => Promise<readonly Tag[] | undefined>,
-  ): Promise<Tag[] | undefined> {
-    const [cached, listed] = [await localTags(name, after, limit), await ask()];
-    if (cached === undefined && listed === undefined) return undefined;
-    const behind = (listed ?? []).filter((tag) => after === undefined || compareTags(tag, after) > 0);
-    return mergeTags(cached ?? [], behind);
-  }
 }
 
 /** An OCI image index of referrers. */
@@ -119,6 +121,10 @@ function compareTags(a: string, b: string): number {
   const [foldedA, foldedB] = [a.toLowerCase(), b.toLowerCase()];
   if (foldedA !== foldedB) return foldedA < foldedB ? -1 : 1;
   return a === b ? 0 : a < b ? -1 : 1;
+}
+
+function warningOf(listing: Listing<unknown> | undefined, what: string): { warning?: string } {
+  return listing?.kind === 'unreachable' ? { warning: `299 - "only cached ${what} are listed: the upstream could not be asked"` } : {};
 }
 
 function mergeTags(a: readonly Tag[], b: readonly Tag[]): Tag[] {

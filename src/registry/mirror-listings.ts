@@ -5,23 +5,32 @@ import type { Clock } from '../lib/clock.ts';
 import { createLru } from '../lib/lru.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
 import { type Digest, digestAlgorithm, digestHex, parseDigest } from '../oci/digest.ts';
+import { OciError } from '../oci/errors.ts';
 import { parseTag, type Tag } from '../oci/reference.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Source } from '../upstream/source.ts';
 import type { ReferrerDescriptor } from './answers.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirrorTimings } from './mirror-timings.ts';
-import type { SourcePool } from './source-pool.ts';
+import { quarantinedAttempt, type SourcePool } from './source-pool.ts';
+import type { Attempt } from './trail.ts';
+import { unavailable } from './unavailable.ts';
 
 const pagesMax = 20;
 const tagsMax = 20_000;
 const rememberedListsMax = 100;
 
+/** An authority's list; its word that it has no such repository; or why none could be asked. */
+export type Listing<T> =
+  | { readonly kind: 'listed'; readonly items: readonly T[] }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'unreachable'; readonly error: OciError };
+
 export interface MirrorListings {
-  /** The authority's tags (at most 20,000, remembered for the tag TTL); undefined when it cannot be asked or has no such repository. */
-  tags(target: MirrorTarget, signal: AbortSignal): Promise<readonly Tag[] | undefined>;
-  /** What the authority lists as referrers, by its API or by the tag schema; empty when it cannot be asked. */
-  referrers(target: MirrorTarget, subject: Digest): Promise<readonly ReferrerDescriptor[]>;
+  /** The authority's tags (at most 20,000, remembered for the tag TTL). */
+  tags(target: MirrorTarget, signal: AbortSignal): Promise<Listing<Tag>>;
+  /** What the authority lists as referrers, by its API or by the tag schema. */
+  referrers(target: MirrorTarget, subject: Digest): Promise<Listing<ReferrerDescriptor>>;
 }
 
 export function createMirrorListings(options: {
@@ -34,17 +43,30 @@ export function createMirrorListings(options: {
 }): MirrorListings {
   const { client, pool, tagTtlMs, timings, clock } = options;
   const lists = createLru<string, { readonly tags: readonly Tag[]; readonly atMs: number }>({ maxEntries: rememberedListsMax });
-  const flights = createSingleFlight<readonly Tag[] | undefined>();
+  const flights = createSingleFlight<Listing<Tag>>();
 
-  /** The first authority that answers. */
-  const askAuthorities = async <T>(target: MirrorTarget, ask: (source: Source) => Promise<T>): Promise<T | undefined> => {
+  /** The first authority that answers; a 404 is an answer, unless another one has a list. */
+  const askAuthorities = async <T>(target: MirrorTarget, ask: (source: Source) => Promise<readonly T[]>): Promise<Listing<T>> => {
     const { registry, repository } = target.upstream;
+    const attempts: Attempt[] = [];
+    let isAbsent = false;
     for (const source of pool.ranked(registry, repository, 'authority')) {
-      if (pool.health.isQuarantined(source.id)) continue;
-      const asked = await pool.ask(source, { repository, run: ask });
-      if ('value' in asked) return asked.value;
+      if (pool.health.isQuarantined(source.id)) {
+        attempts.push(quarantinedAttempt(source));
+        continue;
+      }
+      // Some refuse to list what they give out: that refusal concerns no pull.
+      const asked = await pool.ask(source, { repository: `${repository} (lists)`, run: ask });
+      attempts.push(asked.attempt);
+      if ('value' in asked) return { kind: 'listed', items: asked.value };
+      if (asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone') isAbsent = true;
     }
-    return undefined;
+    if (isAbsent) return { kind: 'absent' };
+    const error =
+      attempts.length > 0
+        ? unavailable(target, attempts)
+        : new OciError('UNAVAILABLE', `no authority is configured for ${registry}, and only its word counts for lists`);
+    return { kind: 'unreachable', error };
   };
 
   const listTags = async (source: Source, repository: string): Promise<readonly Tag[]> => {
@@ -93,14 +115,15 @@ export function createMirrorListings(options: {
   return {
     tags: async (target, signal) => {
       const known = lists.get(target.name);
-      if (known !== undefined && clock.monotonicMs() - known.atMs < tagTtlMs) return known.tags;
-      const tags = await flights.run(target.name, () => askAuthorities(target, (source) => listTags(source, target.upstream.repository)));
+      if (known !== undefined && clock.monotonicMs() - known.atMs < tagTtlMs) return { kind: 'listed', items: known.tags };
+      const listing = await flights.run(target.name, () =>
+        askAuthorities(target, (source) => listTags(source, target.upstream.repository)),
+      );
       signal.throwIfAborted();
-      if (tags !== undefined) lists.set(target.name, { tags, atMs: clock.monotonicMs() });
-      return tags;
+      if (listing.kind === 'listed') lists.set(target.name, { tags: listing.items, atMs: clock.monotonicMs() });
+      return listing;
     },
-    referrers: async (target, subject) =>
-      (await askAuthorities(target, (source) => listReferrers(source, target.upstream.repository, subject))) ?? [],
+    referrers: (target, subject) => askAuthorities(target, (source) => listReferrers(source, target.upstream.repository, subject)),
   };
 }
 

@@ -9,7 +9,7 @@ import { formatReference, type Reference, type Tag } from '../oci/reference.ts';
 import type { BlobAnswer, BlobRequest, ManifestAnswer, ReferrerDescriptor } from './answers.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
 import { createMirrorBlobs, type MirrorBlobsOptions } from './mirror-blobs.ts';
-import { createMirrorListings } from './mirror-listings.ts';
+import { createMirrorListings, type Listing } from './mirror-listings.ts';
 import { mirrorAccess, mirrorTargetOf } from './mirror-target.ts';
 import { type MirrorTimings, mirrorTimings } from './mirror-timings.ts';
 import { createTagResolver, type TagRules } from './tag-resolution.ts';
@@ -20,10 +20,10 @@ const rememberedFailuresMax = 1000;
 export interface Mirror {
   manifest(access: Access<'pull'>, reference: Reference, signal: AbortSignal): Promise<ManifestAnswer>;
   blob(access: Access<'pull'>, digest: Digest, request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer>;
-  /** The authority's tags (at most 20,000, remembered for the tag TTL); undefined when it cannot be asked or has no such repository. */
-  tags(target: RepositoryTarget, signal: AbortSignal): Promise<readonly Tag[] | undefined>;
-  /** What the authority lists as referrers; empty when it cannot be asked. */
-  referrers(target: RepositoryTarget, subject: Digest, signal: AbortSignal): Promise<readonly ReferrerDescriptor[]>;
+  /** The authority's tags (at most 20,000, remembered for the tag TTL). */
+  tags(target: RepositoryTarget, signal: AbortSignal): Promise<Listing<Tag>>;
+  /** What the authority lists as referrers. */
+  referrers(target: RepositoryTarget, subject: Digest, signal: AbortSignal): Promise<Listing<ReferrerDescriptor>>;
   /** Why the sources last failed for this tag, manifest or blob, for `explain`. */
   lastFailure(name: string, reference: string): Trail | undefined;
   /** Ends fills under way. */
