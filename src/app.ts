@@ -37,6 +37,7 @@ import { createRepositories } from './registry/repositories.ts';
 import { createSourcePool } from './registry/source-pool.ts';
 import { createUploads } from './registry/uploads.ts';
 import { createUpstreamClient } from './upstream/client.ts';
+import { fixedCredential } from './upstream/credentials.ts';
 import { createSourceHealth } from './upstream/health.ts';
 import type { Source } from './upstream/source.ts';
 
@@ -217,11 +218,12 @@ function sourcesOf(config: Config): ReadonlyMap<string, readonly Source[]> {
     [...config.registries].map(([registry, { sources }]) => [
       registry,
       sources.map((source): Source => {
-        const { tls, ...rest } = source;
+        const { tls, credentials, ...rest } = source;
         return {
           ...rest,
           id: `${registry} ${source.url}`,
           registry,
+          ...(credentials === undefined ? {} : { credentials: [fixedCredential(credentials.username, credentials.password)] }),
           ...(tls === undefined ? {} : { tls: { insecure: tls.insecure, ...(tls.ca === undefined ? {} : { ca: tls.ca }) } }),
         };
       }),

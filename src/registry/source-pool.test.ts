@@ -3,6 +3,7 @@
 import { expect, test } from 'bun:test';
 import { createFakeClock } from '../lib/clock.ts';
 import { Secret } from '../lib/secret.ts';
+import { fixedCredential } from '../upstream/credentials.ts';
 import { createSourceHealth } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError, type Verdict } from '../upstream/verdict.ts';
@@ -86,7 +87,7 @@ test('what is no failure of the source is thrown, and leaves no trial behind', a
 test('a registry is anonymous when none of its sources has a login', () => {
   const clock = createFakeClock();
   const health = createSourceHealth({ clock });
-  const withLogin: Source = { ...source, id: 'b', credentials: { username: 'u', password: new Secret('p') } };
+  const withLogin: Source = { ...source, id: 'b', credentials: [fixedCredential('u', new Secret('p'))] };
   const pool = createSourcePool({
     sources: new Map([
       ['docker.io', [source]],

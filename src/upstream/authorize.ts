@@ -47,14 +47,16 @@ export function createAuthorizer(parts: { transport: Transport; limits: Upstream
   const ways = createLru<string, Way>({ maxEntries: 1_000 });
 
   const passFor = async (request: PullRequest, way: Way, scopeName: string): Promise<Pass | undefined> => {
-    const { credentials } = request.source;
-    if (way.kind === 'basic') return credentials === undefined ? undefined : { authorization: basicAuthorization(credentials) };
+    const [credential] = request.source.credentials ?? [];
+    if (way.kind === 'basic') {
+      return credential === undefined ? undefined : { authorization: basicAuthorization(await credential.get(request.signal)) };
+    }
     const tokenRequest: TokenRequest = {
       source: request.source,
       realm: way.realm,
       service: way.service,
       scope: `repository:${scopeName}:pull`,
-      credentials: way.isPinned ? credentials : undefined,
+      login: way.isPinned ? await credential?.get(request.signal) : undefined,
     };
     const held = await tokens.get(tokenRequest, request.signal);
     return { authorization: `Bearer ${held.value.reveal()}`, token: { request: tokenRequest, held } };

@@ -10,7 +10,7 @@ import { type BlobAnswer, placeBlob, streamBlob } from './blob.ts';
 import { contentLength, readError } from './body.ts';
 import { classifyStatus } from './classify.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
-import { createGuard, type Resolve } from './guard.ts';
+import { createGuard, type Egress, type Resolve } from './guard.ts';
 import { createHostGate } from './host-gate.ts';
 import { type ReferrersPage, readReferrersPage, readTagPage, type TagPage } from './listing.ts';
 import { type ManifestAnswer, type ManifestHead, manifestAccept, readManifest, readManifestHead } from './manifest.ts';
@@ -78,19 +78,28 @@ interface Ask {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** All methods throw UpstreamError only. `version` goes into the User-Agent; `resolve` replaces the system's name resolution. */
+/**
+ * All methods throw UpstreamError only. `version` goes into the User-Agent; `resolve` replaces the system's name resolution; `egress` is
+ * asked before every hop.
+ */
 export function createUpstreamClient(options: {
   clock: Clock;
   log: Log;
   version: string;
   resolve?: Resolve;
+  egress?: Egress;
   limits?: Partial<UpstreamLimits>;
 }): UpstreamClient {
   const { clock, log } = options;
   const limits: UpstreamLimits = { ...upstreamLimitDefaults, ...options.limits };
   const closing = new AbortController();
   const sessions = createSessionPool();
-  const guard = createGuard({ clock, limits, resolve: options.resolve });
+  const guard = createGuard({
+    clock,
+    limits,
+    resolve: options.resolve,
+    ...(options.egress === undefined ? {} : { egress: options.egress }),
+  });
   const gate = createHostGate({ places: limits.connectionsPerHost, queueMax: limits.waitingPerHost });
   const transport = createTransport({ clock, limits, guard, gate, sessions, userAgent: `breakwater/${options.version}` });
   const tokens = createTokenStore({ clock, limits, transport, closing: closing.signal });

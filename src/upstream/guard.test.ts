@@ -172,3 +172,25 @@ test('redirects and realms may name web ports, unprivileged ports and the source
     expect(isAllowedPort(source, new URL(url))).toBe(isAllowed);
   }
 });
+
+test('the egress policy is asked before anything is resolved, proxy or not', async () => {
+  const asked: string[] = [];
+  const guard = createGuard({
+    clock: createFakeClock(),
+    limits: upstreamLimitDefaults,
+    resolve: async (host) => {
+      asked.push(host);
+      return ['93.184.216.34'];
+    },
+    egress: (source, url) => (url.hostname === 'denied.example.com' ? `${source.registry} may not reach it` : undefined),
+  });
+  const signal = new AbortController().signal;
+  for (const more of [{}, { proxy: 'http://proxy.lan:3128' }]) {
+    const error = await guard
+      .check(sourceAt('https://hub.example.com', more), new URL('https://denied.example.com/x'), signal)
+      .catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ verdict: 'egress-denied', detail: 'docker.io may not reach it', origin: 'https://denied.example.com' });
+  }
+  expect(asked).toEqual([]);
+  expect(await guard.check(sourceAt('https://hub.example.com'), new URL('https://cdn.example.com/x'), signal)).toEqual(['93.184.216.34']);
+});

@@ -15,17 +15,20 @@ import { UpstreamError } from './verdict.ts';
 /** All addresses of a name, as literals. Rejects when there is none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
+/** The operator's word on whether this URL may be contacted at all: the reason of a refusal, or undefined. */
+export type Egress = (source: Source, url: URL) => string | undefined;
+
 export interface Guard {
   /**
    * The addresses to dial for this URL on behalf of the source, in the resolver's order; `undefined` when the egress proxy resolves.
-   * Throws UpstreamError `private-address`, `dns`, or the signal's reason.
+   * Throws UpstreamError `egress-denied`, `private-address`, `dns`, or the signal's reason. It is asked for every hop: registry, realm, redirect.
    */
   check(source: Source, url: URL, signal: AbortSignal): Promise<readonly string[] | undefined>;
   /** Forgets a name whose addresses did not answer. */
   forget(url: URL): void;
 }
 
-export function createGuard(options: { clock: Clock; limits: UpstreamLimits; resolve: Resolve | undefined }): Guard {
+export function createGuard(options: { clock: Clock; limits: UpstreamLimits; resolve: Resolve | undefined; egress?: Egress }): Guard {
   const { clock, limits } = options;
   const resolve = options.resolve ?? resolveBySystem;
   const known = createLru<string, { readonly addresses: readonly string[]; readonly untilMs: number }>({ maxEntries: 1_000 });
@@ -43,6 +46,8 @@ export function createGuard(options: { clock: Clock; limits: UpstreamLimits; res
 
   return {
     check: async (source, url, signal) => {
+      const denied = options.egress?.(source, url);
+      if (denied !== undefined) throw new UpstreamError('egress-denied', { detail: denied, origin: url.origin });
       const reach = reachOf(source);
       const host = bareHost(url);
       const origin = url.origin;

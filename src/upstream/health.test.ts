@@ -315,7 +315,28 @@ test('a snapshot counts what happened', () => {
     failuresInARow: 0,
     blockedForMs: 0,
     clean: false,
+    firstByteP95Ms: 200,
   });
   health.forget('a');
   expect(health.snapshot('a').succeeded).toBe(0);
+});
+
+test('every report is told to the listener, and forgetting a source leaves the others', () => {
+  const told: string[] = [];
+  const health = createSourceHealth({ clock: createFakeClock(), onOutcome: (id, outcome) => told.push(`${id} ${outcome.verdict}`) });
+  for (const id of ['a', 'b']) {
+    health.report(id, { verdict: 'denied', ms: 1, repository: 'x/y' });
+    health.report(id, { verdict: 'ok', ms: 1 });
+  }
+  expect(told).toEqual(['a denied', 'a ok', 'b denied', 'b ok']);
+  health.forget('a');
+  expect([health.allow('a', 'x/y'), health.allow('b', 'x/y')]).toEqual(['yes', 'no']);
+  expect([health.snapshot('a').succeeded, health.snapshot('b').succeeded]).toEqual([0, 1]);
+});
+
+test('the first-byte budget is one second for an unknown source and follows what it does', () => {
+  const health = createSourceHealth({ clock: createFakeClock() });
+  expect(health.firstByteBudgetMs('a')).toBe(1_000);
+  health.report('a', { verdict: 'ok', ms: 900, firstByteMs: 400 });
+  expect([health.firstByteBudgetMs('a'), health.snapshot('a').firstByteP95Ms]).toEqual([600, 400]);
 });

@@ -2,8 +2,9 @@
 // hold a secret. State lives in memory: after a restart every source gets its chance. design 7.2; wire.md 2.6; faults F11, F21, F27, F31, F32.
 
 import type { Clock } from '../lib/clock.ts';
-import { createLru } from '../lib/lru.ts';
+import { createLru, type Lru } from '../lib/lru.ts';
 import { admissionOf, afterFailure, afterSuccess, type Breaker, beginTrial, closedBreaker, releaseTrial } from './breaker.ts';
+import { budgetOf, type FirstByteWaits, newWaits, noteWait, percentile95 } from './first-byte.ts';
 import type { Source } from './source.ts';
 import { classOfVerdict, type Verdict } from './verdict.ts';
 
@@ -20,6 +21,26 @@ export interface Outcome {
   readonly verified?: boolean;
   /** An authority's refusal is asked again after a minute, not after hours. */
   readonly trust?: Source['trust'];
+  /** What was asked for. */
+  readonly kind?: AskKind;
+  /** Origin of the host that answered or failed: the source's own, or where its redirect led. */
+  readonly finalOrigin?: string;
+  /** Time to the first byte of a body. */
+  readonly firstByteMs?: number;
+  /** What the source said of its pull quota; filled in from the last answer when left out. */
+  readonly quota?: Quota;
+  /** The login that was used; filled in likewise. */
+  readonly credentialId?: string;
+}
+
+/** `head` is a HEAD for a manifest: free where pulls are counted. */
+export type AskKind = 'manifest' | 'head' | 'blob';
+
+/** A pull quota as `ratelimit-*` headers tell it. */
+export interface Quota {
+  readonly limit: number;
+  readonly remaining: number;
+  readonly windowSeconds: number;
 }
 
 export type SourceState = 'up' | 'failing' | 'open' | 'half-open' | 'limited' | 'quarantined';
@@ -41,6 +62,10 @@ export interface SourceSnapshot {
   readonly clean: boolean;
   /** Why it is or was quarantined last. */
   readonly evidence?: string;
+  /** As last heard, of the login used last. */
+  readonly quota?: Quota;
+  /** 95th percentile of the time to the first byte of the last answers; absent before the first. */
+  readonly firstByteP95Ms?: number;
 }
 
 export interface SourceHealth {
@@ -49,7 +74,7 @@ export interface SourceHealth {
    * Whether to ask it now. `trial` takes the one place of a half-open breaker: go on and report the outcome (any verdict frees the place,
    * `aborted` included; an unreported trial frees it after 30 s).
    */
-  allow(sourceId: string, repository?: string): 'yes' | 'trial' | 'no';
+  allow(sourceId: string, repository?: string, kind?: AskKind): 'yes' | 'trial' | 'no';
   /** It delivered wrong content: last in rank and not believed on tags for ten minutes, and no longer clean. */
   quarantine(sourceId: string, evidence: string): void;
   isQuarantined(sourceId: string): boolean;
@@ -60,6 +85,8 @@ export interface SourceHealth {
    * source stands where it would stand when well, or it would never be tried again: ask another one beside it when `allow` says `trial`.
    */
   rank(sources: readonly Source[], repository?: string): Source[];
+  /** How long to wait for a source's first byte before another one is asked beside it, in milliseconds (300 to 3,000). */
+  firstByteBudgetMs(sourceId: string): number;
   snapshot(sourceId: string): SourceSnapshot;
   /** Forgets everything about a source (its configuration changed). */
   forget(sourceId: string): void;
@@ -72,7 +99,8 @@ export const healthNumbers = {
   refusalMs: 12 * 60 * 60 * 1000,
   /** Of an authority, and of any source that asks for a login. */
   shortRefusalMs: 60_000,
-  refusalsMax: 20_000,
+  /** Per source. */
+  refusalsMax: 5_000,
   cleanDeliveries: 3,
   /** Weight of the newest value in the averages. */
   weight: 0.2,
@@ -94,17 +122,18 @@ interface Track {
   bytes: number;
   succeeded: number;
   failed: number;
+  waits: FirstByteWaits;
   verdicts: Partial<Record<Verdict, number>>;
+  /** Repository -> not before (monotonic). */
+  readonly refusals: Lru<string, number>;
   lastVerdict: Verdict | 'ok' | undefined;
   lastAtMs: number | undefined;
 }
 
-export function createSourceHealth(options: { clock: Clock }): SourceHealth {
+/** `onOutcome` hears of every report, after it was counted. */
+export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceId: string, outcome: Outcome) => void }): SourceHealth {
   const { clock } = options;
   const tracks = new Map<string, Track>();
-  // `sourceId \n repository` -> not before (monotonic)
-  let refusals = createLru<string, number>({ maxEntries: healthNumbers.refusalsMax });
-
   const trackOf = (sourceId: string): Track => {
     const known = tracks.get(sourceId);
     if (known !== undefined) return known;
@@ -117,8 +146,8 @@ export function createSourceHealth(options: { clock: Clock }): SourceHealth {
   const peek = (sourceId: string, repository: string | undefined): 'yes' | 'trial' | 'no' => {
     const track = tracks.get(sourceId);
     const now = clock.monotonicMs();
-    if (repository !== undefined && (refusals.get(`${sourceId}\n${repository}`) ?? 0) > now) return 'no';
     if (track === undefined) return 'yes';
+    if (repository !== undefined && (track.refusals.get(repository) ?? 0) > now) return 'no';
     return track.limitedUntilMs > now ? 'no' : admissionOf(track.breaker, now);
   };
 
@@ -132,50 +161,55 @@ export function createSourceHealth(options: { clock: Clock }): SourceHealth {
   const isQuarantined = (sourceId: string): boolean => (tracks.get(sourceId)?.quarantinedUntilMs ?? 0) > clock.monotonicMs();
   const isClean = (sourceId: string): boolean => (tracks.get(sourceId)?.verifiedInARow ?? 0) >= healthNumbers.cleanDeliveries;
 
+  const count = (sourceId: string, outcome: Outcome): void => {
+    const track = trackOf(sourceId);
+    const now = clock.monotonicMs();
+    const { repository } = outcome;
+    countOutcome(track, outcome, { monotonicMs: now, wallMs: clock.nowMs() });
+    if (outcome.verdict === 'ok') {
+      const after = afterSuccess(track.breaker, now);
+      if (track.breaker.kind === 'open' && after.kind === 'closed') recover(track);
+      track.breaker = after;
+      if (outcome.verified === true) track.verifiedInARow++;
+      if (repository !== undefined) track.refusals.delete(repository);
+      return;
+    }
+    switch (classOfVerdict(outcome.verdict)) {
+      case 'down':
+        track.breaker = afterFailure(track.breaker, true, now);
+        return;
+      case 'faulty':
+        track.breaker = afterFailure(track.breaker, false, now);
+        return;
+      case 'limited':
+        track.limitedUntilMs = now + Math.min(outcome.retryAfterMs ?? healthNumbers.limitedDefaultMs, healthNumbers.limitedMaxMs);
+        track.breaker = releaseTrial(track.breaker);
+        return;
+      case 'refusal':
+        // It answered, so it is up; only this repository is not to be had there.
+        track.breaker = afterSuccess(track.breaker, now);
+        if (repository !== undefined) {
+          const isShort = outcome.trust === 'authority' || outcome.verdict === 'unauthorized';
+          track.refusals.set(repository, now + (isShort ? healthNumbers.shortRefusalMs : healthNumbers.refusalMs));
+        }
+        return;
+      case 'absent':
+        track.breaker = afterSuccess(track.breaker, now);
+        return;
+      case 'poison':
+        quarantine(sourceId, isQuarantined(sourceId) ? (track.evidence ?? outcome.verdict) : outcome.verdict);
+        track.breaker = releaseTrial(track.breaker);
+        return;
+      case 'neutral':
+        track.breaker = releaseTrial(track.breaker);
+        return;
+    }
+  };
+
   return {
     report: (sourceId, outcome) => {
-      const track = trackOf(sourceId);
-      const now = clock.monotonicMs();
-      const refusalKey = outcome.repository === undefined ? undefined : `${sourceId}\n${outcome.repository}`;
-      countOutcome(track, outcome, { monotonicMs: now, wallMs: clock.nowMs() });
-      if (outcome.verdict === 'ok') {
-        const after = afterSuccess(track.breaker, now);
-        if (track.breaker.kind === 'open' && after.kind === 'closed') recover(track);
-        track.breaker = after;
-        if (outcome.verified === true) track.verifiedInARow++;
-        if (refusalKey !== undefined) refusals.delete(refusalKey);
-        return;
-      }
-      switch (classOfVerdict(outcome.verdict)) {
-        case 'down':
-          track.breaker = afterFailure(track.breaker, true, now);
-          return;
-        case 'faulty':
-          track.breaker = afterFailure(track.breaker, false, now);
-          return;
-        case 'limited':
-          track.limitedUntilMs = now + Math.min(outcome.retryAfterMs ?? healthNumbers.limitedDefaultMs, healthNumbers.limitedMaxMs);
-          track.breaker = releaseTrial(track.breaker);
-          return;
-        case 'refusal':
-          // It answered, so it is up; only this repository is not to be had there.
-          track.breaker = afterSuccess(track.breaker, now);
-          if (refusalKey !== undefined) {
-            const isShort = outcome.trust === 'authority' || outcome.verdict === 'unauthorized';
-            refusals.set(refusalKey, now + (isShort ? healthNumbers.shortRefusalMs : healthNumbers.refusalMs));
-          }
-          return;
-        case 'absent':
-          track.breaker = afterSuccess(track.breaker, now);
-          return;
-        case 'poison':
-          quarantine(sourceId, isQuarantined(sourceId) ? (track.evidence ?? outcome.verdict) : outcome.verdict);
-          track.breaker = releaseTrial(track.breaker);
-          return;
-        case 'neutral':
-          track.breaker = releaseTrial(track.breaker);
-          return;
-      }
+      count(sourceId, outcome);
+      options.onOutcome?.(sourceId, outcome);
     },
 
     allow: (sourceId, repository) => {
@@ -200,9 +234,12 @@ export function createSourceHealth(options: { clock: Clock }): SourceHealth {
       return keyed.sort((one, other) => compareKeys(one.key, other.key)).map((entry) => entry.source);
     },
 
+    firstByteBudgetMs: (sourceId) => budgetOf(tracks.get(sourceId)?.waits),
+
     snapshot: (sourceId) => {
       const track = tracks.get(sourceId) ?? newTrack();
       const now = clock.monotonicMs();
+      const firstByteP95Ms = percentile95(track.waits);
       const blockedUntilMs = Math.max(track.limitedUntilMs, track.breaker.kind === 'open' ? track.breaker.openUntilMs : 0);
       return {
         state: stateOf(track, now),
@@ -217,12 +254,12 @@ export function createSourceHealth(options: { clock: Clock }): SourceHealth {
         blockedForMs: Math.max(0, blockedUntilMs - now),
         clean: isClean(sourceId),
         ...(track.evidence === undefined ? {} : { evidence: track.evidence }),
+        ...(firstByteP95Ms === undefined ? {} : { firstByteP95Ms }),
       };
     },
 
     forget: (sourceId) => {
       tracks.delete(sourceId);
-      refusals = createLru<string, number>({ maxEntries: healthNumbers.refusalsMax });
     },
   };
 }
@@ -240,7 +277,9 @@ function newTrack(): Track {
     bytes: 0,
     succeeded: 0,
     failed: 0,
+    waits: newWaits(),
     verdicts: {},
+    refusals: createLru({ maxEntries: healthNumbers.refusalsMax }),
     lastVerdict: undefined,
     lastAtMs: undefined,
   };
@@ -260,6 +299,7 @@ function countOutcome(track: Track, outcome: Outcome, at: { monotonicMs: number;
   const { weight } = healthNumbers;
   if (outcome.verdict === 'ok') {
     track.succeeded++;
+    noteWait(track.waits, outcome.firstByteMs ?? outcome.ms);
     track.averageMs = track.averageMs === undefined ? outcome.ms : track.averageMs * (1 - weight) + outcome.ms * weight;
   } else {
     track.failed++;

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import { Secret } from '../lib/secret.ts';
+import { fixedCredential } from './credentials.ts';
 import { judgeRealm } from './realm.ts';
 import type { Source } from './source.ts';
 
@@ -11,7 +12,7 @@ const sourceAt = (url: string, realms: readonly string[] = []): Source => ({
   trust: 'authority',
   priority: 1,
   realms,
-  credentials: { username: 'u', password: new Secret('p') },
+  credentials: [fixedCredential('u', new Secret('p'))],
 });
 const judge = (url: string, realm: string, realms: readonly string[] = []): string => judgeRealm(sourceAt(url, realms), realm).kind;
 

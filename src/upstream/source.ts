@@ -1,7 +1,7 @@
 // One endpoint that can serve a registry's content, and where on it a repository lives. It must never resolve or dial anything.
 // docs: containerd "registry hosts" (override_path), moby "registry-mirrors" for the two kinds of path prefix.
 
-import type { Secret } from '../lib/secret.ts';
+import type { CredentialSource } from './credentials.ts';
 
 export interface Source {
   readonly id: string;
@@ -15,12 +15,27 @@ export interface Source {
   readonly priority: number;
   /** Egress proxy (http or https URL, may hold its own login). The host name goes to the proxy, nothing is resolved here. */
   readonly proxy?: string;
-  readonly credentials?: { readonly username: string; readonly password: Secret };
+  /** At least one, in the order they are used in; the next one serves while the one before rests (quota spent, refused). Absent: anonymous. */
+  readonly credentials?: readonly CredentialSource[];
   /** Origins besides its own to which its credentials and token requests may go. */
   readonly realms: readonly string[];
   readonly tls?: { readonly ca?: string; readonly insecure: boolean };
   /** It may be, and lead to, private and loopback addresses although its name looks public. */
   readonly allowPrivate?: boolean;
+  /** What this server takes from it at most. Absent: no limit of its own. */
+  readonly limits?: SourceLimits;
+  /** Glob patterns on the repository's name inside the registry; an empty `allow` means all, `deny` wins. Absent: everything. */
+  readonly scope?: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+  /** Who runs it. Sources of one operator are not independent of each other. Absent: the registrable domain of its host. */
+  readonly operator?: string;
+}
+
+export interface SourceLimits {
+  /** Requests in flight, bodies being read included. */
+  readonly connections?: number;
+  readonly requestsPerMinute?: number;
+  /** Of all its bodies together. */
+  readonly bytesPerSecond?: number;
 }
 
 /** A repository on a source: the URL its requests start with (no slash at the end) and the name a token is asked for. */

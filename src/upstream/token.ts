@@ -7,11 +7,12 @@ import { Secret } from '../lib/secret.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
 import { readError, readWhole } from './body.ts';
 import { classifyStatus } from './classify.ts';
+import type { Login } from './credential-helper.ts';
 import { abortable, startDeadline } from './deadline.ts';
 import type { Source } from './source.ts';
 import type { Transport } from './transport.ts';
 import type { UpstreamLimits } from './upstream-limits.ts';
-import { UpstreamError } from './verdict.ts';
+import { UpstreamError, type Verdict } from './verdict.ts';
 
 export interface TokenRequest {
   readonly source: Source;
@@ -21,7 +22,7 @@ export interface TokenRequest {
   /** One scope, e.g. `repository:library/debian:pull`. */
   readonly scope: string;
   /** Sent as Basic; give it only for a pinned realm. */
-  readonly credentials: Source['credentials'];
+  readonly login: Login | undefined;
 }
 
 export interface TokenStore {
@@ -36,6 +37,7 @@ export interface HeldToken {
   readonly expiresAtMs: number;
 }
 
+const keptVerdicts: ReadonlySet<Verdict> = new Set(['aborted', 'busy', 'private-address', 'egress-denied', 'token-error']);
 const expiresInDefaultSeconds = 60;
 const expiresInMaxSeconds = 3_600;
 const refreshAtShareOfLife = 0.8;
@@ -100,10 +102,9 @@ export function createTokenStore(parts: { clock: Clock; limits: UpstreamLimits; 
 
 /** The key never leaves memory; the password goes in as a digest. The way to the realm (proxy, TLS policy) is the source's. */
 function keyOfService(request: TokenRequest): string {
-  const { credentials } = request;
-  const login =
-    credentials === undefined ? '' : `${credentials.username}:${Bun.CryptoHasher.hash('sha256', credentials.password.reveal(), 'hex')}`;
-  return [request.source.id, request.realm.href, request.service ?? '', login].join('\n');
+  const { login } = request;
+  const loginKey = login === undefined ? '' : `${login.username}:${Bun.CryptoHasher.hash('sha256', login.password.reveal(), 'hex')}`;
+  return [request.source.id, request.realm.href, request.service ?? '', loginKey].join('\n');
 }
 
 async function requestToken(
@@ -116,7 +117,7 @@ async function requestToken(
   url.searchParams.set('scope', request.scope);
   const headers = {
     accept: 'application/json',
-    ...(request.credentials === undefined ? {} : { authorization: basicAuthorization(request.credentials) }),
+    ...(request.login === undefined ? {} : { authorization: basicAuthorization(request.login) }),
   };
   for (let redirects = 0; ; redirects++) {
     const hop = await parts.transport.exchange({ source: request.source, url, method: 'GET', headers, signal });
@@ -135,8 +136,8 @@ async function requestToken(
   }
 }
 
-export function basicAuthorization(credentials: NonNullable<Source['credentials']>): string {
-  return `Basic ${Buffer.from(`${credentials.username}:${credentials.password.reveal()}`, 'utf8').toString('base64')}`;
+export function basicAuthorization(login: Login): string {
+  return `Basic ${Buffer.from(`${login.username}:${login.password.reveal()}`, 'utf8').toString('base64')}`;
 }
 
 /** The token of a token answer (either field name) and its life, at least one second, at most one hour; 60 s when unsaid. */
@@ -161,8 +162,7 @@ export function parseToken(bytes: Uint8Array, origin: string): { readonly value:
 /** Whatever went wrong at the token service is `token-error`, with its status; leaving, our own limit and refused addresses keep their verdict. */
 function asTokenError(error: unknown, origin: string): UpstreamError {
   if (!(error instanceof UpstreamError)) throw error;
-  if (error.verdict === 'aborted' || error.verdict === 'busy' || error.verdict === 'private-address' || error.verdict === 'token-error')
-    return error;
+  if (keptVerdicts.has(error.verdict)) return error;
   return new UpstreamError('token-error', {
     detail: `token service: ${error.detail}`,
     origin,

@@ -9,7 +9,8 @@
  * - `html` a page where content was asked for; `bad-manifest` no schema 2 manifest; `wrong-digest` bytes that are not what they claim to be
  * - `foreign-realm` a token realm we send nothing to; `redirect-refused` loop, downgrade or malformed target; `private-address` guard
  * - `encoding` a Content-Encoding we do not read; `too-large` over a cap; `bad-range` a 206 or 416 that does not fit; `bad-answer` the rest
- * - `token-error` the token service failed; `aborted` the caller left; `busy` our own limit per host, no fault of the source
+ * - `token-error` the token service failed; `aborted` the caller left; `busy` our own limit per host or source, `egress-denied`
+ *   our own egress policy: no fault of the source
  */
 export type Verdict =
   | 'dns'
@@ -39,7 +40,8 @@ export type Verdict =
   | 'bad-answer'
   | 'token-error'
   | 'aborted'
-  | 'busy';
+  | 'busy'
+  | 'egress-denied';
 
 /** `down` opens the breaker at once, `faulty` after several in a row; `limited` waits; `refusal` and `absent` concern one repository; `poison` quarantines. */
 export type VerdictClass = 'down' | 'faulty' | 'limited' | 'refusal' | 'absent' | 'poison' | 'neutral';
@@ -81,6 +83,7 @@ export function classOfVerdict(verdict: Verdict): VerdictClass {
     case 'token-error':
     case 'aborted':
     case 'busy':
+    case 'egress-denied':
       return 'neutral';
   }
 }

@@ -3,10 +3,11 @@
 import { describe, expect, test } from 'bun:test';
 import { Secret } from '../../src/lib/secret.ts';
 import { digestOf } from '../../src/oci/digest.ts';
+import { fixedCredential } from '../../src/upstream/credentials.ts';
 import { testCa } from './fake-upstream.ts';
 import { blobOf, calm, calmBlob, collect, failureOf, manifestBytes, manifestType, setUp, sourceAt } from './set-up.ts';
 
-const credentials = { username: 'alice', password: new Secret('correct-horse-battery') };
+const credentials = [fixedCredential('alice', new Secret('correct-horse-battery'))];
 const blob = blobOf(5_000);
 const digest = digestOf(blob);
 

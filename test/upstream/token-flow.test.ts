@@ -3,11 +3,12 @@
 import { describe, expect, test } from 'bun:test';
 import { createFakeClock } from '../../src/lib/clock.ts';
 import { Secret } from '../../src/lib/secret.ts';
+import { fixedCredential } from '../../src/upstream/credentials.ts';
 import type { Script } from './fake-upstream.ts';
 import { calm, failureOf, manifestBytes, manifestType, setUp, sourceAt } from './set-up.ts';
 
 const password = 'correct-horse-battery';
-const credentials = { username: 'alice', password: new Secret(password) };
+const credentials = [fixedCredential('alice', new Secret(password))];
 const basic = `Basic ${Buffer.from(`alice:${password}`).toString('base64')}`;
 
 /** A registry that wants `Bearer TOKEN` and names this realm. */
@@ -312,7 +313,7 @@ describe('a Basic challenge', () => {
     const registry = await bench.start(script);
     expect((await failureOf(bench.client.getManifest(sourceAt(registry.url), 'a/b', 'v1', calm))).verdict).toBe('unauthorized');
     expect(registry.requests).toHaveLength(1);
-    const wrong = sourceAt(registry.url, { id: 'wrong', credentials: { username: 'alice', password: new Secret('no') } });
+    const wrong = sourceAt(registry.url, { id: 'wrong', credentials: [fixedCredential('alice', new Secret('no'))] });
     expect((await failureOf(bench.client.getManifest(wrong, 'a/b', 'v1', calm))).verdict).toBe('unauthorized');
     expect(registry.requests).toHaveLength(3);
   });
