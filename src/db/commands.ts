@@ -6,6 +6,8 @@ import { deleteManifest, deleteTag, putManifest, recordTagCheck } from './conten
 import type { CommandContext } from './context.ts';
 import { createAccount } from './identity.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
+import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
+import { reconcileSources } from './source-seeds.ts';
 import { createUpload, deleteExpiredUploads, deleteUpload, extendUpload } from './uploads.ts';
 
 export const commands = {
@@ -27,6 +29,14 @@ export const commands = {
   deleteTag,
   deleteManifest,
   deleteBlob,
+  reconcileSources,
+  addRegistry,
+  changeRegistry,
+  removeRegistry,
+  addSource,
+  changeSource,
+  removeSource,
+  orderSources,
 };
 
 export type CommandName = keyof typeof commands;

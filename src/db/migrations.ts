@@ -19,7 +19,10 @@ export async function migrate(db: Kysely<Schema>, dialect: Dialect): Promise<voi
 }
 
 function migrations(dialect: Dialect): Record<string, Migration> {
-  return { '0001-first': { up: (db) => first(db as Kysely<Schema>, dialect) } };
+  return {
+    '0001-first': { up: (db) => first(db as Kysely<Schema>, dialect) },
+    '0002-sources': { up: (db) => addSources(db as Kysely<Schema>, dialect) },
+  };
 }
 
 async function first(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
@@ -74,6 +77,27 @@ async function first(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
       id ${id}, name ${text} not null unique, password_hash ${text} not null, is_admin ${number} not null, created_at_ms ${number} not null)`,
     sql`create table gc_queue (digest ${text} primary key, review_after_ms ${number} not null, reason ${text} not null)`,
     sql`create index gc_queue_due on gc_queue (review_after_ms)`,
+  ];
+  for (const statement of statements) await statement.execute(db);
+}
+
+async function addSources(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
+  const postgres = dialect === 'postgres';
+  const id = sql.raw(postgres ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement');
+  const text = sql.raw(postgres ? 'text collate "C"' : 'text');
+  const number = sql.raw(postgres ? 'bigint' : 'integer');
+  const origin = sql.raw("check (origin in ('config', 'preset', 'api'))");
+  const statements = [
+    sql`create table source_registry (
+      name ${text} primary key, is_public ${number}, is_restricted ${number} not null, origin ${text} not null ${origin},
+      created_at_ms ${number} not null, updated_at_ms ${number} not null)`,
+    sql`create table source (
+      id ${id}, registry ${text} not null references source_registry (name) on delete cascade, url ${text} not null,
+      trust ${text} not null check (trust in ('authority', 'digest-only')), priority ${number} not null, is_enabled ${number} not null,
+      credentials ${text} not null, details ${text} not null, origin ${text} not null ${origin},
+      created_at_ms ${number} not null, updated_at_ms ${number} not null, unique (registry, url))`,
+    sql`create index source_order on source (registry, priority, id)`,
+    sql`create table source_seed (registry ${text} not null, url ${text} not null, hash ${text} not null, primary key (registry, url))`,
   ];
   for (const statement of statements) await statement.execute(db);
 }

@@ -4,6 +4,7 @@
 //                          1─n repository_blob ──> blob        membership: the only right to read a blob
 //                          1─n upload                          open push sessions; their bytes are a file, its length is the offset
 //   blob: one live row per digest; `storage_key` names the physical object and is never used again (generation keys)
+//   source_registry 1─n source           where mirrors fetch from; source_seed: what of it the configuration said, by hash
 //   gc_queue: digests that lost a reference and wait for review
 //
 // All times are milliseconds since 1970, all sizes bytes. Booleans are 0/1 so that both databases agree.
@@ -16,6 +17,8 @@ export type BlobState = 'live' | 'condemned' | 'corrupt';
 /** Where the bytes came from: only what anybody may fetch anonymously upstream may be linked into another mirror repository. */
 export type BlobOrigin = 'public' | 'restricted';
 export type TagTrust = 'confirmed' | 'unconfirmed';
+/** Who made a registry or source: the config file, what ships as data, or the admin API. */
+export type SourceOrigin = 'config' | 'preset' | 'api';
 
 export interface Schema {
   meta: { key: string; value: string };
@@ -122,5 +125,37 @@ export interface Schema {
     digest: string;
     review_after_ms: number;
     reason: string;
+  };
+  source_registry: {
+    name: string;
+    /** Null: public unless it is restricted. */
+    is_public: number | null;
+    /** 1: a source has, or had, credentials. */
+    is_restricted: number;
+    origin: SourceOrigin;
+    created_at_ms: number;
+    updated_at_ms: number;
+  };
+  source: {
+    id: Generated<number>;
+    registry: string;
+    url: string;
+    trust: 'authority' | 'digest-only';
+    priority: number;
+    is_enabled: number;
+    /** JSON list; may hold passwords. */
+    credentials: string;
+    /** JSON object: everything that nothing is searched by. */
+    details: string;
+    origin: SourceOrigin;
+    created_at_ms: number;
+    updated_at_ms: number;
+  };
+  source_seed: {
+    registry: string;
+    /** Empty: the registry itself. */
+    url: string;
+    /** Of the entry as it was in the configuration. */
+    hash: string;
   };
 }

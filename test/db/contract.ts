@@ -10,6 +10,7 @@ import { listingCases } from './listing-cases.ts';
 import { manifestCases } from './manifest-cases.ts';
 import { portCases } from './port-cases.ts';
 import { projectCases } from './project-cases.ts';
+import { sourceCases } from './source-cases.ts';
 import { uploadCases } from './upload-cases.ts';
 
 export function databaseContract(name: string, open: () => Promise<OpenedDatabase>): void {
@@ -25,7 +26,17 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       if (fixture === undefined) throw new Error('the database is not open');
       return fixture;
     };
-    for (const cases of [projectCases, uploadCases, blobCases, manifestCases, deleteCases, listingCases, concurrencyCases, portCases])
+    for (const cases of [
+      projectCases,
+      uploadCases,
+      blobCases,
+      manifestCases,
+      deleteCases,
+      listingCases,
+      sourceCases,
+      concurrencyCases,
+      portCases,
+    ])
       cases(now);
   });
 }

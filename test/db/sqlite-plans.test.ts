@@ -23,9 +23,10 @@ import { openSqlite } from '../../src/db/sqlite-file.ts';
 import { createStatements } from '../../src/db/sqlite-statements.ts';
 import { prepareUploadQuery } from '../../src/db/uploads.ts';
 import { child, digest, layer, manifest } from './fixture.ts';
+import { source } from './source-cases.ts';
 
-/** Open sessions are limited by the configuration; values of an insert are no table. */
-const mayScan = [/^SCAN upload USING COVERING INDEX/, /^SCAN \d+-ROW VALUES CLAUSE/];
+/** Open sessions, registries and their sources are limited in number; values of an insert are no table. */
+const mayScan = [/^SCAN upload USING COVERING INDEX/, /^SCAN source_(registry|seed)\b/, /^SCAN \d+-ROW VALUES CLAUSE/];
 
 let file: SqliteFile;
 let trx: Kysely<Schema>;
@@ -117,6 +118,18 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   deleteManifest: [{ repositoryId, digest: digest('index'), allowsSparse: false }],
   deleteBlob: [{ repositoryId, digest: digest('c') }],
   deleteProject: [{ name: 'm' }],
+  reconcileSources: [
+    { registries: [{ name: 'm', origin: 'config', hash: 'h', sources: [{ ...source('https://a.test'), hash: 'a' }] }] },
+    { registries: [{ name: 'm', origin: 'config', hash: 'i', sources: [{ ...source('https://a.test'), hash: 'b' }] }] },
+    { registries: [] },
+  ],
+  addRegistry: [{ name: 's', origin: 'api', sources: [source('https://a.test'), source('https://b.test')] }],
+  changeRegistry: [{ name: 's', isPublic: false }],
+  addSource: [{ registry: 's', origin: 'api', values: source('https://c.test') }],
+  changeSource: [{ id: 2, values: { url: 'https://d.test' } }],
+  orderSources: [{ registry: 's', ids: [2, 3, 4] }],
+  removeSource: [{ id: 2 }],
+  removeRegistry: [{ name: 's', force: true }],
 };
 
 for (const name of Object.keys(samples) as CommandName[]) {
