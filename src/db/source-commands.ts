@@ -7,7 +7,7 @@ import { deleteProject, ensureMirrorProject } from './projects.ts';
 import type { SourceOrigin } from './schema.ts';
 import { findSource, findSourceByUrl, listSources, type SourceRecord, type SourceValues, sourceColumns } from './sources.ts';
 
-export const registriesMax = 1000;
+const registriesMax = 1000;
 export const sourcesPerRegistryMax = 64;
 /** Distance of the priorities that an order gives, so that a source can be put between two others. */
 const orderStep = 10;
