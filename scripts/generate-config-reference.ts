@@ -7,7 +7,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { unwrap } from '../src/config/issue.ts';
-import { presetRegistries } from '../src/config/presets.ts';
+import { registriesOf, shippedPresets } from '../src/config/presets.ts';
 import { configSchema } from '../src/config/schema.ts';
 import { settingWords } from '../src/config/setting.ts';
 
@@ -77,7 +77,7 @@ Mirrored unless \`presets: false\`. An entry of the same name under \`registries
 
 | registry | source | token service elsewhere |
 |---|---|---|
-${[...presetRegistries].map(([name, { sources }]) => sources.map((one) => `| ${name} | ${one.url} | ${one.realms.join(' ')} |`).join('\n')).join('\n')}
+${[...registriesOf(shippedPresets)].map(([name, { sources }]) => sources.map((one) => `| ${name} | ${one.url} | ${one.realms.join(' ')} |`).join('\n')).join('\n')}
 `;
 }
 

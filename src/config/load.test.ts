@@ -55,6 +55,16 @@ describe('without a file', () => {
       'docker.elastic.co',
       'registry.gitlab.com',
       'lscr.io',
+      'us.gcr.io',
+      'eu.gcr.io',
+      'asia.gcr.io',
+      'k8s.gcr.io',
+      'registry.access.redhat.com',
+      'registry.redhat.io',
+      'cgr.dev',
+      'xpkg.upbound.io',
+      'dhi.io',
+      'registry.ollama.ai',
     ]);
     expect(config.registries.get('docker.io')).toEqual({
       sources: [

@@ -8,7 +8,7 @@ import { Secret } from '../lib/secret.ts';
 import type { Config, LimitsConfig, RegistryConfig, SourceConfig } from './config.ts';
 import { ConfigError, type ConfigProblem, formatKey } from './error.ts';
 import { describeIssue } from './issue.ts';
-import { presetRegistries } from './presets.ts';
+import { registriesOf, shippedPresets } from './presets.ts';
 import { type ConfigFile, configSchema, dataSetting, listenSetting } from './schema.ts';
 import { parseYaml, type YamlFile } from './yaml-file.ts';
 
@@ -65,7 +65,7 @@ const maxFileLength = 1_048_576;
 
 function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
   const { report } = surroundings;
-  const registries = new Map<string, RegistryConfig>(file.presets ? presetRegistries : []);
+  const registries = new Map<string, RegistryConfig>(file.presets ? registriesOf(shippedPresets) : []);
   for (const [name, { sources, public: isPublic }] of Object.entries(file.registries)) {
     const path = ['registries', name, 'sources'];
     registries.set(name, {

@@ -1,25 +1,55 @@
-// The registries a fresh install mirrors: the official endpoint of each, as its authority. Data only.
+// The presets this program ships, as the registries of a fresh install and as what is known about hosts. The data is presets/presets.json.
 // `realms` lists token services that live on another host than the registry; a realm elsewhere is refused (credentials would leak).
 
+import shipped from '../../presets/presets.json' with { type: 'json' };
 import type { RegistryConfig } from './config.ts';
+import { type PresetMirror, type PresetOperator, type Presets, parsePresets } from './preset-data.ts';
 
 /** The place of a source that names none. */
 export const defaultPriority = 100;
 
-export const presetRegistries: ReadonlyMap<string, RegistryConfig> = new Map([
-  preset('docker.io', 'https://registry-1.docker.io', ['https://auth.docker.io']),
-  preset('ghcr.io', 'https://ghcr.io'),
-  preset('quay.io', 'https://quay.io'),
-  preset('gcr.io', 'https://gcr.io'),
-  preset('registry.k8s.io', 'https://registry.k8s.io'),
-  preset('mcr.microsoft.com', 'https://mcr.microsoft.com'),
-  preset('public.ecr.aws', 'https://public.ecr.aws'),
-  preset('nvcr.io', 'https://nvcr.io'),
-  preset('docker.elastic.co', 'https://docker.elastic.co', ['https://docker-auth.elastic.co']),
-  preset('registry.gitlab.com', 'https://registry.gitlab.com', ['https://gitlab.com']),
-  preset('lscr.io', 'https://lscr.io', ['https://ghcr.io']),
-]);
+/** Those in the program itself. */
+export const shippedPresets: Presets = readShipped();
 
-function preset(name: string, url: string, realms: readonly string[] = []): [string, RegistryConfig] {
-  return [name, { sources: [{ url, trust: 'authority', priority: defaultPriority, realms, allowPrivate: false }] }];
+/** The official endpoint of each registry, as its authority. */
+export function registriesOf(presets: Presets): ReadonlyMap<string, RegistryConfig> {
+  return new Map(
+    presets.registries.map(({ name, url, realms }) => [
+      name,
+      { sources: [{ url, trust: 'authority', priority: defaultPriority, realms, allowPrivate: false }] },
+    ]),
+  );
+}
+
+export type KnownHost =
+  | { readonly kind: 'official'; readonly registry: string; readonly url: string; readonly realms: readonly string[] }
+  | { readonly kind: 'mirror'; readonly operator: PresetOperator; readonly mirror?: PresetMirror }
+  | { readonly kind: 'dead'; readonly since: string; readonly reason: string };
+
+/** What the presets say of a host (lower case, no port); undefined for one they do not know. */
+export function findHost(presets: Presets, host: string): KnownHost | undefined {
+  const dead = presets.dead.find((one) => one.host === host);
+  if (dead !== undefined) return { kind: 'dead', since: dead.since, reason: dead.reason };
+  for (const operator of presets.operators) {
+    const mirror = operator.mirrors.find((one) => new URL(one.url).hostname === host && one.path_style !== 'prefix');
+    if (mirror !== undefined) return { kind: 'mirror', operator, mirror };
+  }
+  const official = presets.registries.find((one) => new URL(one.url).hostname === host || one.name === host);
+  if (official !== undefined) return { kind: 'official', registry: official.name, url: official.url, realms: official.realms };
+  const operator = presets.operators.find(
+    (one) => one.hosts.some((pattern) => matchesHost(pattern, host)) || one.mirrors.some((mirror) => new URL(mirror.url).hostname === host),
+  );
+  return operator === undefined ? undefined : { kind: 'mirror', operator };
+}
+
+/** `*` stands for any number of characters, dots included. */
+function matchesHost(pattern: string, host: string): boolean {
+  const escaped = pattern.replace(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*');
+  return new RegExp(`^${escaped}$`).test(host);
+}
+
+function readShipped(): Presets {
+  const read = parsePresets(JSON.stringify(shipped));
+  if ('problem' in read) throw new Error(`presets/presets.json: ${read.problem}`);
+  return read.presets;
 }
