@@ -12,7 +12,7 @@ import { prepareContentQueries } from '../../src/db/content.ts';
 import type { Database } from '../../src/db/database.ts';
 import { prepareProjectQueries } from '../../src/db/projects.ts';
 import { openSqliteDatabase } from '../../src/db/sqlite.ts';
-import { systemClock } from '../../src/lib/clock.ts';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { requireDigest } from '../../src/oci/digest.ts';
 import { requireReference, requireRepositoryName } from '../../src/oci/reference.ts';
@@ -24,9 +24,12 @@ import type { MirrorTimings } from '../../src/registry/mirror-timings.ts';
 import { resolveName } from '../../src/registry/names.ts';
 import { createRepositories } from '../../src/registry/repositories.ts';
 import { createSourcePool } from '../../src/registry/source-pool.ts';
+import type { TagRules } from '../../src/registry/tag-resolution.ts';
 import { createUpstreamClient } from '../../src/upstream/client.ts';
+import type { Resolve } from '../../src/upstream/guard.ts';
 import { createSourceHealth, type SourceHealth } from '../../src/upstream/health.ts';
 import type { Source } from '../../src/upstream/source.ts';
+import type { UpstreamLimits } from '../../src/upstream/upstream-limits.ts';
 import type { FakeSource } from './fake-source.ts';
 
 export interface Engine {
@@ -47,7 +50,13 @@ export interface Engine {
 const scratch = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
 
 export async function startEngine(options: {
-  sources: readonly { readonly source: FakeSource; readonly trust: Source['trust'] }[];
+  /** `more` adds to or replaces what a source is configured with. */
+  sources: readonly { readonly source: FakeSource; readonly trust: Source['trust']; readonly more?: Partial<Source> }[];
+  /** The names that resolve; by the system when left out. */
+  resolve?: Resolve;
+  upstreamLimits?: Partial<UpstreamLimits>;
+  rules?: Partial<TagRules>;
+  clock?: Clock;
   timings?: Partial<MirrorTimings>;
   wrapStore?: (store: BlobStore) => BlobStore;
   wrapDatabase?: (database: Database) => Database;
@@ -68,17 +77,25 @@ export async function startEngine(options: {
   const content = prepareContentQueries(database);
   const logs: string[] = [];
   const log = createLog({ write: (line) => void logs.push(line) });
-  const client = createUpstreamClient({ clock: systemClock, log, version: 'test' });
-  const health = createSourceHealth({ clock: systemClock });
+  const { clock = systemClock } = options;
+  const client = createUpstreamClient({
+    clock,
+    log,
+    version: 'test',
+    ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
+    ...(options.upstreamLimits === undefined ? {} : { limits: options.upstreamLimits }),
+  });
+  const health = createSourceHealth({ clock });
   const idOf = (source: FakeSource): string => `docker.io ${source.url}`;
   const list = options.sources.map(
-    ({ source, trust }, place): Source => ({
+    ({ source, trust, more }, place): Source => ({
       id: idOf(source),
       registry: 'docker.io',
       url: source.url,
       trust,
       priority: place,
       realms: [],
+      ...more,
     }),
   );
   const mirror = createMirror({
@@ -88,14 +105,14 @@ export async function startEngine(options: {
     store,
     ingest: createIngest({ store, database }),
     client,
-    pool: createSourcePool({ sources: new Map([['docker.io', list]]), health, clock: systemClock }),
-    rules: { tagTtlMs: 60_000, staleIfErrorMs: 86_400_000, revalidateTimeoutMs: 500 },
+    pool: createSourcePool({ sources: new Map([['docker.io', list]]), health, clock }),
+    rules: { tagTtlMs: 60_000, staleIfErrorMs: 86_400_000, revalidateTimeoutMs: 500, ...options.rules },
     limits: {
       blobMaxBytes: 100_000_000,
       fills: options.fills ?? 16,
       ...(options.minimumFree === undefined ? {} : { minimumFree: options.minimumFree }),
     },
-    clock: systemClock,
+    clock,
     log,
     ...(options.timings === undefined ? {} : { timings: options.timings }),
   });

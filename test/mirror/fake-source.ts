@@ -1,7 +1,8 @@
 // A registry source that follows a script: it serves the repositories it is given, and each rule may turn an answer into a fault. Spoken over
-// bare TCP, so that every fault is possible down to the byte. It counts requests and body bytes per path, and listens on loopback only.
+// bare TCP or TLS, so that every fault is possible down to the byte. It counts connections, requests and body bytes, and listens on loopback only.
 
 import { createServer, type Socket } from 'node:net';
+import { createServer as createTlsServer } from 'node:tls';
 import type { Content, Image, Manifest } from './images.ts';
 
 export interface SourceRequest {
@@ -10,6 +11,8 @@ export interface SourceRequest {
   readonly path: string;
   readonly query: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** From 1, among the requests on its connection. */
+  readonly turn: number;
 }
 
 export interface Answer {
@@ -19,8 +22,12 @@ export interface Answer {
   readonly body: Buffer;
   /** Before the first byte. */
   readonly wait?: Promise<unknown>;
-  /** Nothing is sent: the connection stays silent, or is reset. */
-  readonly silence?: 'stall' | 'reset';
+  /** Nothing is sent: the connection stays silent, is closed or is reset. */
+  readonly silence?: 'stall' | 'end' | 'reset';
+  /** The body's rate. */
+  readonly bytesPerSecond?: number;
+  /** Chunks instead of Content-Length; the end that `breakAt` brings then lacks its last chunk. */
+  readonly isChunked?: boolean;
   /** After this many body bytes. `pause` goes on when its promise is kept; the others are the end. */
   readonly breakAt?: { readonly bytes: number; readonly by: 'end' | 'reset' | 'stall' | 'pause'; readonly until?: Promise<unknown> };
 }
@@ -30,8 +37,11 @@ export type Rule = (request: SourceRequest, answer: Answer) => Answer | undefine
 
 export interface FakeSource {
   readonly url: string;
+  readonly port: number;
   readonly host: string;
   readonly requests: SourceRequest[];
+  /** Connections taken so far. */
+  connections(): number;
   /** Requests whose path ends so; of one method when given. */
   count(pathEnd: string, method?: string): number;
   /** Body bytes written for paths that end so. */
@@ -58,12 +68,21 @@ interface Repository {
 
 const drainMs = 300;
 
-export async function startFakeSource(): Promise<FakeSource> {
+export interface FakeSourceOptions {
+  /** A loopback address; 127.0.0.1 by default. */
+  readonly address?: string;
+  /** PEM text of a certificate and its key: it speaks TLS. */
+  readonly tls?: string;
+}
+
+export async function startFakeSource(options: FakeSourceOptions = {}): Promise<FakeSource> {
+  const { address = '127.0.0.1', tls } = options;
   const repositories = new Map<string, Repository>();
   const requests: SourceRequest[] = [];
   const bytesByPath = new Map<string, number>();
   const open = new Set<Socket>();
   let rules: Rule[] = [];
+  let accepted = 0;
   const repositoryOf = (name: string): Repository => {
     const found = repositories.get(name) ?? { tags: new Map(), manifests: new Map(), blobs: new Map() };
     repositories.set(name, found);
@@ -75,37 +94,42 @@ export async function startFakeSource(): Promise<FakeSource> {
     const answer = rules.reduce<Answer | undefined>((found, rule) => found ?? rule(request, honest), undefined) ?? honest;
     await send(socket, request, answer, (count) => bytesByPath.set(request.path, (bytesByPath.get(request.path) ?? 0) + count));
   };
-  const server = createServer((socket) => {
+  const onConnection = (socket: Socket): void => {
+    accepted++;
     open.add(socket);
     socket.on('close', () => open.delete(socket));
     socket.on('error', () => undefined);
     let buffered = '';
+    let received = 0;
     let turn = Promise.resolve();
     socket.on('data', (chunk) => {
       buffered += chunk.toString('latin1');
       for (let end = buffered.indexOf('\r\n\r\n'); end !== -1; end = buffered.indexOf('\r\n\r\n')) {
-        const request = parseRequest(buffered.slice(0, end));
+        const request = parseRequest(buffered.slice(0, end), ++received);
         buffered = buffered.slice(end + 4);
         turn = turn.then(() => respond(socket, request));
       }
     });
-  });
+  };
+  const server = tls === undefined ? createServer(onConnection) : createTlsServer({ cert: tls, key: tls }, onConnection);
   const listen = (port: number): Promise<void> =>
     new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen(port, '127.0.0.1', () => resolve());
+      server.listen(port, address, () => resolve());
     });
   const down = async (): Promise<void> => {
     for (const socket of open) socket.resetAndDestroy();
     if (server.listening) await new Promise<void>((resolve) => server.close(() => resolve()));
   };
   await listen(0);
-  const address = server.address();
-  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  const bound = server.address();
+  const port = typeof bound === 'object' && bound !== null ? bound.port : 0;
   return {
-    url: `http://127.0.0.1:${port}`,
-    host: `127.0.0.1:${port}`,
+    url: `${tls === undefined ? 'http' : 'https'}://${address}:${port}`,
+    port,
+    host: `${address}:${port}`,
     requests,
+    connections: () => accepted,
     count: (pathEnd, method) =>
       requests.filter((request) => request.path.endsWith(pathEnd) && (method === undefined || request.method === method)).length,
     bytes: (pathEnd) => [...bytesByPath].reduce((sum, [path, count]) => (path.endsWith(pathEnd) ? sum + count : sum), 0),
@@ -152,6 +176,10 @@ export function flipByte(at: number): (answer: Answer) => Answer {
     body[place] = (body[place] ?? 0) ^ 1;
     return { ...answer, body };
   };
+}
+/** Nothing is said, the connection stays. */
+export function stall(answer: Answer): Answer {
+  return { ...answer, silence: 'stall' };
 }
 export function breakAt(bytes: number, by: 'end' | 'reset' | 'stall'): (answer: Answer) => Answer {
   return (answer) => ({ ...answer, breakAt: { bytes, by } });
@@ -217,21 +245,26 @@ export function json(code: number, value: unknown): Answer {
 async function send(socket: Socket, request: SourceRequest, answer: Answer, onBytes: (count: number) => void): Promise<void> {
   await answer.wait;
   if (answer.silence === 'stall') return;
-  if (answer.silence === 'reset') {
-    socket.resetAndDestroy();
+  if (answer.silence !== undefined) {
+    if (answer.silence === 'end') socket.destroy();
+    else socket.resetAndDestroy();
     return;
   }
-  const headers = { 'content-length': String(answer.body.length), ...answer.headers };
+  const framing = answer.isChunked === true ? { 'transfer-encoding': 'chunked' } : { 'content-length': String(answer.body.length) };
+  const headers = { ...framing, ...answer.headers };
   const lines = Object.entries(headers).flatMap(([name, value]) => (value === '' ? [] : [`${name}: ${value}\r\n`]));
   await write(socket, Buffer.from(`HTTP/1.1 ${answer.status} X\r\n${lines.join('')}\r\n`));
   if (request.method === 'HEAD') return;
   const { breakAt: cut } = answer;
   const isCut = cut !== undefined && cut.bytes <= answer.body.length;
-  await writeBody(socket, isCut ? answer.body.subarray(0, cut.bytes) : answer.body, onBytes);
-  if (!isCut) return;
+  await writeBody(socket, { ...answer, body: isCut ? answer.body.subarray(0, cut.bytes) : answer.body }, onBytes);
+  if (!isCut) {
+    if (answer.isChunked === true) await write(socket, Buffer.from('0\r\n\r\n'));
+    return;
+  }
   if (cut.by === 'pause') {
     await cut.until;
-    await writeBody(socket, answer.body.subarray(cut.bytes), onBytes);
+    await writeBody(socket, { ...answer, body: answer.body.subarray(cut.bytes) }, onBytes);
   } else if (cut.by === 'end' || cut.by === 'reset') {
     // A receiver that learns of the end drops what it has not read yet: time to read it first.
     await Bun.sleep(drainMs);
@@ -240,12 +273,17 @@ async function send(socket: Socket, request: SourceRequest, answer: Answer, onBy
   } else await new Promise<void>((resolve) => socket.once('close', () => resolve()));
 }
 
-/** In pieces, at the pace of the receiver. */
-async function writeBody(socket: Socket, bytes: Buffer, onBytes: (count: number) => void): Promise<void> {
-  for (let at = 0; at < bytes.length && !socket.destroyed; at += 65_536) {
-    const piece = bytes.subarray(at, at + 65_536);
+/** In pieces, at the pace of the receiver or at the answer's own. */
+async function writeBody(socket: Socket, answer: Answer, onBytes: (count: number) => void): Promise<void> {
+  const { body, bytesPerSecond, isChunked } = answer;
+  const pieceBytes = bytesPerSecond === undefined ? 65_536 : Math.max(1, Math.min(65_536, Math.floor(bytesPerSecond / 20)));
+  for (let at = 0; at < body.length && !socket.destroyed; at += pieceBytes) {
+    const piece = body.subarray(at, at + pieceBytes);
     onBytes(piece.length);
+    if (isChunked === true) await write(socket, Buffer.from(`${piece.length.toString(16)}\r\n`));
     await write(socket, piece);
+    if (isChunked === true) await write(socket, Buffer.from('\r\n'));
+    if (bytesPerSecond !== undefined) await Bun.sleep((piece.length / bytesPerSecond) * 1000);
   }
 }
 
@@ -261,11 +299,11 @@ function write(socket: Socket, bytes: Buffer): Promise<void> {
   });
 }
 
-function parseRequest(head: string): SourceRequest {
+function parseRequest(head: string, turn: number): SourceRequest {
   const [first = '', ...lines] = head.split('\r\n');
   const [method = '', target = ''] = first.split(' ');
   const [path = '', query = ''] = target.split('?');
   const headers: Record<string, string> = {};
   for (const line of lines) headers[line.slice(0, line.indexOf(':')).toLowerCase()] = line.slice(line.indexOf(':') + 1).trim();
-  return { method, path, query, headers };
+  return { method, path, query, headers, turn };
 }

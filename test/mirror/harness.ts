@@ -10,6 +10,8 @@ export interface SourceSetting {
   readonly trust?: 'authority' | 'digest-only';
   readonly credentials?: { readonly username: string; readonly password: string };
   readonly realms?: readonly string[];
+  /** PEM file of the authority that signed its certificate. */
+  readonly caFile?: string;
 }
 export interface ServerSetting {
   readonly registries: Readonly<Record<string, readonly SourceSetting[]>>;
@@ -25,12 +27,13 @@ export function startServer(setting: ServerSetting): Promise<RunningBreakwater> 
       name,
       {
         ...(setting.publicRegistries?.includes(name) === true ? { public: true } : {}),
-        sources: sources.map(({ source, trust = 'authority', credentials, realms }, place) => ({
+        sources: sources.map(({ source, trust = 'authority', credentials, realms, caFile }, place) => ({
           url: source.url,
           trust,
           priority: place + 1,
           ...(credentials === undefined ? {} : { credentials }),
           ...(realms === undefined ? {} : { realms }),
+          ...(caFile === undefined ? {} : { tls: { ca_file: caFile } }),
         })),
       },
     ]),
