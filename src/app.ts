@@ -29,6 +29,7 @@ import { createExplain } from './registry/explain.ts';
 import { createIngest } from './registry/ingest.ts';
 import { createMirror } from './registry/mirror.ts';
 import type { NameRules } from './registry/names.ts';
+import { createOffline } from './registry/offline.ts';
 import { createProjectCache } from './registry/project-cache.ts';
 import { createProjects } from './registry/projects.ts';
 import { createPull } from './registry/pull.ts';
@@ -161,10 +162,12 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     return found === undefined ? undefined : { kind: 'user', ...found };
   };
   const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
+  const pull = createPull({ content, store, mirror });
+  const offline = createOffline({ database, content, names, policy, pull, clock, log });
   const distribution = createDistribution({
     names,
     authentication,
-    pull: createPull({ content, store, mirror }),
+    pull,
     push: createPush({ database, content, repositories, ingest }),
     uploads,
     catalog: createCatalog({ database, content, mirror, limits: { sizeDefault: limits.pageSizeDefault, sizeMax: limits.pageSizeMax } }),
@@ -175,6 +178,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     projects: createProjects({ database, names, cache: projectCache }),
     explain: createExplain({ database, names, mirror }),
     pool,
+    offline,
     version: pkg.version,
     log,
     checkDatabase: async () => {
@@ -200,12 +204,14 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     { hostname: config.listen.hostname, port: config.listen.port, ...(config.tls === undefined ? {} : { tls: config.tls }) },
   );
   const sweeper = setInterval(() => void uploads.sweep().catch((error) => log.error('uploads.sweep-failed', { error })), sweepIntervalMs);
+  await offline.start();
   return {
     port: server.port,
     stop: async () => {
       isStopping = true;
       clearInterval(sweeper);
       await server.stop();
+      await offline.close();
       await mirror.close();
       client.close();
       await uploads.close();

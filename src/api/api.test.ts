@@ -24,6 +24,24 @@ const statuses: Partial<Record<OciErrorCode, number>> = {
   CONFLICT: 409,
 };
 
+const absent = async (): Promise<never> => {
+  throw new OciError('NOT_FOUND', 'there is nothing of that name');
+};
+const emptyOffline: ApiParts['offline'] = {
+  warmups: {
+    start: absent,
+    list: async () => [],
+    get: absent,
+    cancel: absent,
+    settled: async () => undefined,
+    resume: async () => undefined,
+    close: async () => undefined,
+  },
+  pins: { list: async () => [], add: absent, remove: absent },
+  start: async () => undefined,
+  close: async () => undefined,
+};
+
 function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: string[]; wishes: ProjectWish[] } {
   const calls: string[] = [];
   const wishes: ProjectWish[] = [];
@@ -50,6 +68,7 @@ function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: stri
         throw new OciError('NAME_UNKNOWN', 'means nothing here');
       },
     },
+    offline: emptyOffline,
     pool: createSourcePool({ sources: new Map(), health: createSourceHealth({ clock }), clock }),
     version: '9.9.9',
     log: createLog({ write: () => undefined }),

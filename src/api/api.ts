@@ -9,12 +9,14 @@ import { decideSystem } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
 import { OciError } from '../oci/errors.ts';
 import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
-import { readJsonText } from './json-body.ts';
+import { bodyMaxBytes, readJsonText } from './json-body.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
 import { describeApi } from './openapi.ts';
-import { apiPrefix, checkPolicy, methodsOf, type PolicyTable, policy, policyKey } from './policy.ts';
+import { pinRoutes } from './pin-routes.ts';
+import { apiPrefix, bodyLimits, checkPolicy, methodsOf, type PolicyTable, policy, policyKey } from './policy.ts';
 import { projectRoutes } from './project-routes.ts';
 import { systemRoutes } from './system-routes.ts';
+import { warmRoutes } from './warm-routes.ts';
 
 export interface Api {
   /** The answer for an authenticated caller; coded errors are answers, any other failure is thrown. */
@@ -23,7 +25,7 @@ export interface Api {
 
 /** Browsers ask for a login with this; other clients send theirs anyhow. RFC 7617. */
 const loginChallenge = 'Basic realm="breakwater"';
-const standardGroups: readonly RouteGroup[] = [systemRoutes, projectRoutes, mirrorRoutes];
+const standardGroups: readonly RouteGroup[] = [systemRoutes, projectRoutes, mirrorRoutes, warmRoutes, pinRoutes];
 const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /** Throws when a route lacks its line in the policy table: such a server must not start. */
@@ -85,7 +87,8 @@ function createGuard(table: PolicyTable): MiddlewareHandler<ApiEnvironment> {
     }
     const { raw } = c.req;
     if (routes.length > 0 && methodsWithBody.has(raw.method)) {
-      c.req.raw = new Request(raw.url, { method: raw.method, headers: raw.headers, body: await readJsonText(raw) });
+      const maxBytes = Math.max(bodyMaxBytes, ...routes.map((route) => bodyLimits[policyKey(route)] ?? 0));
+      c.req.raw = new Request(raw.url, { method: raw.method, headers: raw.headers, body: await readJsonText(raw, maxBytes) });
     }
     await next();
   };

@@ -5,6 +5,7 @@ import type { Principal } from '../auth/principal.ts';
 import type { Log } from '../lib/log.ts';
 import type { OciError, OciErrorCode } from '../oci/errors.ts';
 import type { Explain } from '../registry/explain.ts';
+import type { Offline } from '../registry/offline.ts';
 import type { Projects } from '../registry/projects.ts';
 import type { SourcePool } from '../registry/source-pool.ts';
 
@@ -12,6 +13,7 @@ export interface ApiParts {
   readonly projects: Projects;
   readonly explain: Explain;
   readonly pool: SourcePool;
+  readonly offline: Offline;
   readonly version: string;
   readonly log: Log;
   /** Makes one small read; throws when the database cannot be read. */

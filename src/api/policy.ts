@@ -21,6 +21,19 @@ export const policy: PolicyTable = {
   [`DELETE ${apiPrefix}/projects/{name}`]: 'project:delete',
   [`GET ${apiPrefix}/sources`]: 'source:list',
   [`GET ${apiPrefix}/explain`]: 'explain:read',
+  [`GET ${apiPrefix}/warmups`]: 'warmup:read',
+  [`POST ${apiPrefix}/warmups`]: 'warmup:change',
+  [`GET ${apiPrefix}/warmups/{id}`]: 'warmup:read',
+  [`DELETE ${apiPrefix}/warmups/{id}`]: 'warmup:change',
+  [`GET ${apiPrefix}/pins`]: 'pin:read',
+  [`POST ${apiPrefix}/pins/{set}`]: 'pin:change',
+  [`DELETE ${apiPrefix}/pins/{set}`]: 'pin:change',
+};
+
+/** Routes whose JSON body may be larger than the usual limit: the bytes. */
+export const bodyLimits: Readonly<Record<string, number>> = {
+  [`POST ${apiPrefix}/warmups`]: 4 * 1024 * 1024,
+  [`POST ${apiPrefix}/pins/{set}`]: 4 * 1024 * 1024,
 };
 
 /** A route as the router keeps it: `ALL` for middleware, parameters as `:name`. */

@@ -14,7 +14,11 @@ export type SystemAction =
   | 'project:delete'
   | 'source:list'
   | 'explain:read'
-  | 'catalog:read-all';
+  | 'catalog:read-all'
+  | 'warmup:read'
+  | 'warmup:change'
+  | 'pin:read'
+  | 'pin:change';
 
 /** A repository as the server knows it. */
 export interface RepositoryTarget {

@@ -6,6 +6,9 @@ export type Principal =
 
 export const anonymous: Principal = { kind: 'anonymous' };
 
+/** The server at work of its own, such as warming; it has no account, and no client can be it. */
+export const serverItself: Principal = { kind: 'user', id: 0, name: 'breakwater', isAdmin: true };
+
 /** A stable text for the principal, for tokens and for the owner of an upload session. */
 export function principalKey(principal: Principal): string {
   return principal.kind === 'anonymous' ? 'anonymous' : `user:${principal.id}`;

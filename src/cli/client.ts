@@ -11,7 +11,8 @@ export interface ApiRequest {
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** Below /api/v2.0, each segment encoded. */
   readonly path: string;
-  readonly query?: Readonly<Record<string, string>>;
+  /** A list gives the name several times. */
+  readonly query?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: unknown;
 }
 
@@ -66,7 +67,8 @@ export function createApiClient(connection: Connection, { timeoutMs = timeoutDef
 async function call(connection: Connection, request: ApiRequest, options: { timeoutMs: number; authorization?: string }): Promise<string> {
   const { timeoutMs, authorization } = options;
   const target = new URL(`${connection.url}${apiPath}${request.path}`);
-  for (const [name, value] of Object.entries(request.query ?? {})) target.searchParams.set(name, value);
+  for (const [name, value] of Object.entries(request.query ?? {}))
+    for (const item of typeof value === 'string' ? [value] : value) target.searchParams.append(name, item);
   const { ca, insecure } = connection.tls;
   const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(target.hostname);
   try {

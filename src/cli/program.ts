@@ -6,6 +6,7 @@ import pkg from '../../package.json' with { type: 'json' };
 import { ConfigError } from '../config/error.ts';
 import type { ConfigOptions } from './config.ts';
 import { CommandFailure } from './failure.ts';
+import { addOfflineCommands } from './offline-program.ts';
 import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -62,6 +63,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addConfig(program, terminal);
   addProject(program, terminal);
   addMirror(program, terminal);
+  addOfflineCommands(program, terminal, { withServer, examples });
   program
     .command('version')
     .description('tell which version is installed here')

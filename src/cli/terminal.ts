@@ -6,6 +6,8 @@ export interface Terminal {
   write(text: string): Promise<void>;
   /** Standard error. */
   warn(text: string): Promise<void>;
+  /** A person watches standard error: a line may be rewritten. */
+  readonly isInteractive?: boolean;
 }
 
 /** The terminal of this process. A reader that left (`| head`) is no failure. */
@@ -13,6 +15,7 @@ export const processTerminal: Terminal = {
   env: process.env,
   write: (text) => send(process.stdout, text),
   warn: (text) => send(process.stderr, text),
+  isInteractive: process.stderr.isTTY === true,
 };
 
 /** Not `Bun.write`: that writes at the start of a file that standard output was appended to. */

@@ -53,6 +53,7 @@ export async function recordBlob(context: CommandContext, args: NewBlob): Promis
         lease_until_ms: nowMs + leaseMs,
         touch_epoch: 0,
         created_at_ms: nowMs,
+        used_at_ms: null,
       })
       .execute();
   } else {

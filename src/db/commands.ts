@@ -5,10 +5,12 @@ import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts'
 import { deleteManifest, deleteTag, putManifest, recordTagCheck } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
 import { createAccount } from './identity.ts';
+import { addPins, removePins } from './pins.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
 import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
 import { reconcileSources } from './source-seeds.ts';
 import { createUpload, deleteExpiredUploads, deleteUpload, extendUpload } from './uploads.ts';
+import { createWarmup, endWarmup } from './warmups.ts';
 
 export const commands = {
   setMeta,
@@ -37,6 +39,10 @@ export const commands = {
   changeSource,
   removeSource,
   orderSources,
+  addPins,
+  removePins,
+  createWarmup,
+  endWarmup,
 };
 
 export type CommandName = keyof typeof commands;

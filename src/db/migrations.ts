@@ -3,6 +3,7 @@
 
 import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from 'kysely';
 import type { Dialect } from './context.ts';
+import { addOffline } from './offline-migration.ts';
 import type { Schema } from './schema.ts';
 
 /** Brings the schema up to date; throws when the database is newer than the program. */
@@ -22,6 +23,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
   return {
     '0001-first': { up: (db) => first(db as Kysely<Schema>, dialect) },
     '0002-sources': { up: (db) => addSources(db as Kysely<Schema>, dialect) },
+    '0003-offline': { up: (db) => addOffline(db as Kysely<Schema>, dialect) },
   };
 }
 

@@ -19,6 +19,7 @@ export type BlobOrigin = 'public' | 'restricted';
 export type TagTrust = 'confirmed' | 'unconfirmed';
 /** Who made a registry or source: the config file, what ships as data, or the admin API. */
 export type SourceOrigin = 'config' | 'preset' | 'api';
+export type WarmupState = 'active' | 'done' | 'failed' | 'cancelled';
 
 export interface Schema {
   meta: { key: string; value: string };
@@ -52,6 +53,8 @@ export interface Schema {
     lease_until_ms: number;
     touch_epoch: number;
     created_at_ms: number;
+    /** When it was last pulled, to within ten minutes; null when that was never noted. */
+    used_at_ms: number | null;
   };
   repository_blob: {
     repository_id: number;
@@ -157,5 +160,28 @@ export interface Schema {
     url: string;
     /** Of the entry as it was in the configuration. */
     hash: string;
+  };
+  /** Images that are kept and warmed whatever else is cleared away, in named sets. */
+  pin: {
+    set_name: string;
+    /** As it was asked for. */
+    image: string;
+    platforms: string;
+    /** What it means here: the repository's full name, and a tag or digest. */
+    repository: string;
+    reference: string;
+    created_at_ms: number;
+  };
+  warmup: {
+    id: string;
+    /** Of a schedule. */
+    name: string | null;
+    state: WarmupState;
+    /** JSON: what was asked for, enough to begin again after a restart. */
+    spec: string;
+    /** JSON: what came of each image; null while it is active. */
+    result: string | null;
+    created_at_ms: number;
+    ended_at_ms: number | null;
   };
 }

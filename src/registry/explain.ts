@@ -6,7 +6,8 @@ import { type ReferenceTrail, readReferenceTrails, readTagTrail } from '../db/co
 import type { Database } from '../db/database.ts';
 import { type Digest, requireDigest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import { requireRepositoryName, requireTag } from '../oci/reference.ts';
+import { requireTag } from '../oci/reference.ts';
+import { parseImage } from './image-name.ts';
 import type { Mirror } from './mirror.ts';
 import { type NameRules, resolveName } from './names.ts';
 import { type Attempt, parseTrail, type Segment, type Trail } from './trail.ts';
@@ -118,20 +119,5 @@ function toBlob(row: ReferenceTrail): ExplainedBlob {
     segments: trail?.segments ?? [],
     attempts: trail?.attempts ?? [],
     ...(trail?.reason === undefined ? {} : { reason: trail.reason }),
-  };
-}
-
-/** Name and reference of an image; the tag is `latest` when there is none. */
-function parseImage(image: string): { readonly name: ReturnType<typeof requireRepositoryName>; readonly reference: string } {
-  const at = image.indexOf('@');
-  if (at !== -1) {
-    const name = image.slice(0, at).replace(/:[^/:]*$/, '');
-    return { name: requireRepositoryName(name), reference: requireDigest(image.slice(at + 1)) };
-  }
-  const colon = image.lastIndexOf(':');
-  const hasTag = colon > image.lastIndexOf('/');
-  return {
-    name: requireRepositoryName(hasTag ? image.slice(0, colon) : image),
-    reference: requireTag(hasTag ? image.slice(colon + 1) : 'latest'),
   };
 }

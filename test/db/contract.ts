@@ -8,6 +8,7 @@ import { deleteCases } from './delete-cases.ts';
 import { createFixture, type Fixture, type OpenedDatabase } from './fixture.ts';
 import { listingCases } from './listing-cases.ts';
 import { manifestCases } from './manifest-cases.ts';
+import { offlineCases } from './offline-cases.ts';
 import { portCases } from './port-cases.ts';
 import { projectCases } from './project-cases.ts';
 import { sourceCases } from './source-cases.ts';
@@ -34,6 +35,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       deleteCases,
       listingCases,
       sourceCases,
+      offlineCases,
       concurrencyCases,
       portCases,
     ])

@@ -25,8 +25,13 @@ import { prepareUploadQuery } from '../../src/db/uploads.ts';
 import { child, digest, layer, manifest } from './fixture.ts';
 import { source } from './source-cases.ts';
 
-/** Open sessions, registries and their sources are limited in number; values of an insert are no table. */
-const mayScan = [/^SCAN upload USING COVERING INDEX/, /^SCAN source_(registry|seed)\b/, /^SCAN \d+-ROW VALUES CLAUSE/];
+/** Open sessions, registries and their sources, pinned images and warm-up runs are limited in number; values of an insert are no table. */
+const mayScan = [
+  /^SCAN upload USING COVERING INDEX/,
+  /^SCAN source_(registry|seed)\b/,
+  /^SCAN (pin|warmup)\b/,
+  /^SCAN \d+-ROW VALUES CLAUSE/,
+];
 
 let file: SqliteFile;
 let trx: Kysely<Schema>;
@@ -118,6 +123,10 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   deleteManifest: [{ repositoryId, digest: digest('index'), allowsSparse: false }],
   deleteBlob: [{ repositoryId, digest: digest('c') }],
   deleteProject: [{ name: 'm' }],
+  addPins: [{ set: 's', pins: [{ image: 'i:1', platforms: 'all', repository: 'p/r', reference: '1' }] }],
+  removePins: [{ set: 's', images: ['i:1'] }, { set: 's' }],
+  createWarmup: [{ id: 'w', name: 'n', spec: '{}' }],
+  endWarmup: [{ id: 'w', state: 'done', result: '[]' }],
   reconcileSources: [
     { registries: [{ name: 'm', origin: 'config', hash: 'h', sources: [{ ...source('https://a.test'), hash: 'a' }] }] },
     { registries: [{ name: 'm', origin: 'config', hash: 'i', sources: [{ ...source('https://a.test'), hash: 'b' }] }] },

@@ -1,0 +1,89 @@
+// The commands for sites without a network, as the command line has them.
+
+import type { Command } from 'commander';
+import type { addPins, listPins } from './pins.ts';
+import type { Terminal } from './terminal.ts';
+import type { WarmOptions } from './warm.ts';
+
+type OutputOptions = Parameters<typeof listPins>[1];
+type PinOptions = Parameters<typeof addPins>[2];
+export interface ProgramParts {
+  readonly withServer: (command: Command) => Command;
+  readonly examples: (lines: readonly string[], more?: string) => string;
+}
+
+const repeatable = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
+const fileHelp = 'a list (one image a line), a compose file or Kubernetes manifests; - is standard input; may be repeated';
+
+export function addOfflineCommands(program: Command, terminal: Terminal, { withServer, examples }: ProgramParts): void {
+  withServer(
+    program
+      .command('warm')
+      .argument('[images...]', 'as one would pull them; - reads a file from standard input')
+      .description('let the server fetch images before somebody needs them')
+      .option('--file <file>', fileHelp, repeatable)
+      .option('--pins <set>', 'the images of a pinned set, for the platforms pinned')
+      .option('--platform <platforms>', 'linux/amd64,linux/arm64, or all, which takes attestations too (default: linux/amd64)')
+      .option('--bandwidth <rate>', 'bytes per second at most, such as 20MiB/s')
+      .option('--concurrency <count>', 'images, and blobs, at a time: 1 to 32', '4')
+      .option('--detach', 'begin it and return at once'),
+  )
+    .addHelpText(
+      'after',
+      examples(
+        [
+          'breakwater warm nginx:1.27 ghcr.io/owner/app:1',
+          'breakwater warm --file compose.yaml --platform linux/amd64,linux/arm64',
+          'helm template my-release ./chart | breakwater warm -',
+          'breakwater warm --pins site-a --bandwidth 20MiB/s --json',
+        ],
+        "The run is the server's: it goes on when this command ends and after a restart, and what is there is not fetched again.\nExit code 1 when an image could not be had.",
+      ),
+    )
+    .action(async (images: string[], options: WarmOptions) => (await import('./warm.ts')).warm(images, options, terminal));
+  addWarmups(program, terminal, { withServer, examples });
+  addPinCommands(program, terminal, { withServer, examples });
+}
+
+function addWarmups(program: Command, terminal: Terminal, { withServer, examples }: ProgramParts): void {
+  const group = program.command('warmups').description('list, watch and cancel warm-ups of a running server').helpCommand(false);
+  withServer(group.command('list'))
+    .description('the active ones, and the last 50 that ended')
+    .addHelpText('after', examples(['breakwater warmups list']))
+    .action(async (options: OutputOptions) => (await import('./warm.ts')).listWarmups(options, terminal));
+  withServer(group.command('watch').argument('<id>'))
+    .description('watch one to its end, as `warm` does')
+    .addHelpText('after', examples(['breakwater warmups watch 01k9x5v3qjw3m4g0a9zq7n2c1d']))
+    .action(async (id: string, options: OutputOptions) => (await import('./warm.ts')).watchWarmup(id, options, terminal));
+  withServer(group.command('cancel').argument('<id>'))
+    .description('end one; what it has fetched stays')
+    .addHelpText('after', examples(['breakwater warmups cancel 01k9x5v3qjw3m4g0a9zq7n2c1d']))
+    .action(async (id: string, options: OutputOptions) => (await import('./warm.ts')).cancelWarmup(id, options, terminal));
+}
+
+function addPinCommands(program: Command, terminal: Terminal, { withServer, examples }: ProgramParts): void {
+  const group = program.command('pins').description('sets of images that stay here and complete').helpCommand(false);
+  withServer(
+    group
+      .command('add')
+      .argument('<set>', 'a name for the set; it is made when it is new')
+      .argument('[images...]', 'as one would pull them')
+      .description('pin images in a set')
+      .option('--file <file>', fileHelp, repeatable)
+      .option('--platform <platforms>', 'what of an index has to be here: linux/amd64,linux/arm64, or all', 'linux/amd64'),
+  )
+    .addHelpText('after', examples(['breakwater pins add site-a nginx:1.27 redis:7', 'breakwater pins add site-a --file compose.yaml']))
+    .action(async (set: string, images: string[], options: PinOptions) =>
+      (await import('./pins.ts')).addPins(set, images, options, terminal),
+    );
+  withServer(group.command('remove').argument('<set>').argument('[images...]', 'as they were pinned').option('--all', 'the whole set'))
+    .description('take images out of a set, or remove it')
+    .addHelpText('after', examples(['breakwater pins remove site-a redis:7', 'breakwater pins remove site-a --all']))
+    .action(async (set: string, images: string[], options: OutputOptions & { all?: boolean }) =>
+      (await import('./pins.ts')).removePins(set, images, options, terminal),
+    );
+  withServer(group.command('list').argument('[set]'))
+    .description('pinned images')
+    .addHelpText('after', examples(['breakwater pins list', 'breakwater pins list site-a --json']))
+    .action(async (set: string | undefined, options: OutputOptions) => (await import('./pins.ts')).listPins(set, options, terminal));
+}
