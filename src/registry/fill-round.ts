@@ -5,42 +5,24 @@
 //   everything else ──> released by the caller, when the digest agrees
 
 import type { Spool } from '../blobs/spool.ts';
-import type { Clock } from '../lib/clock.ts';
-import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import type { UpstreamClient } from '../upstream/client.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError } from '../upstream/verdict.ts';
-import type { MirrorTimings } from './mirror-timings.ts';
+import { type Candidate, type OpenedBlob, openBlob, type RaceParts, smallBlobMaxBytes } from './blob-race.ts';
+import { measurePace, SlowSource } from './body-pace.ts';
 import { failedAttempt, type SourcePool } from './source-pool.ts';
 import type { Attempt, Segment } from './trail.ts';
+import type { WantedBlob } from './wanted-blob.ts';
 
 const holdBackBytes = 64 * 1024;
-/** Blobs up to this size are verified before their first byte goes out. */
-export const verifyFirstBytes = 8 * 1024 * 1024;
 /** Tries of one source that brought next to nothing. */
 const fruitlessTriesMax = 2;
 /** A try that brought this much before it broke off was worth it, and is worth another one. */
 const fruitBytes = 1024 * 1024;
 const triesPerRoundMax = 100;
-
-export interface RoundParts {
-  readonly client: Pick<UpstreamClient, 'getBlob'>;
-  readonly pool: SourcePool;
-  readonly clock: Clock;
-  readonly timings: MirrorTimings;
-  /** Ends all fetches: the server stops. */
-  readonly signal: AbortSignal;
-}
-
-export interface WantedBlob {
-  readonly registry: string;
-  readonly repository: string;
-  readonly digest: Digest;
-  /** From a manifest; undefined when none is known. */
-  readonly expectedBytes: number | undefined;
-  readonly blobMaxBytes: number;
-}
+/** A slow source is left this often at most, and for another slow one only if that gave this many times as much. */
+const slowTimesMax = 3;
+const muchFaster = 2;
 
 /** A fetch under way. */
 export interface Round {
@@ -55,7 +37,7 @@ export interface Round {
   segments: Segment[];
   readonly contributors: Set<Source>;
   /** Who sent the last byte, in an answer without fault; its outcome is to be reported when the digest is known. */
-  finish: { readonly source: Source; readonly firstByteMs: number; readonly bytes: number } | undefined;
+  finish: { readonly source: Source; readonly firstByteMs: number; readonly bytes: number; readonly finalOrigin: string } | undefined;
 }
 
 /** Thrown when no source gave the blob; carries what each said. */
@@ -89,38 +71,64 @@ interface SourceRecord {
   fruitless: number;
   /** Its last try brought something. */
   isFruitful: boolean;
+  /** What it gave when it was left for being slow. */
+  slowBytesPerSecond: number | undefined;
+  slowTimes: number;
+}
+
+/** The sources of one round and what they did in it. */
+interface Ranking {
+  readonly candidates: () => readonly Source[];
+  readonly records: Map<string, SourceRecord>;
+  readonly attempts: Attempt[];
 }
 
 /**
  * Fetches all bytes into the round's spool from the candidates, asked for anew before each try, best first. What broke off in mid-body is tried
- * again after the others: twice, or as long as it brings something. `attempts` grows with each try; `onRelease` is called when readers may go
- * on. Throws SourcesFailed, BlobStoreError, or UNAVAILABLE at the stop.
+ * again after the others: twice, or as long as it brings something. One that is slow gives place to another, and comes back when all are.
+ * `attempts` grows with each try; `onRelease` is called when readers may go on. Throws SourcesFailed, BlobStoreError, or UNAVAILABLE at the stop.
  */
 export async function fetchRound(
-  parts: RoundParts,
+  parts: RaceParts,
   wanted: WantedBlob,
   round: Round,
   how: { readonly candidates: () => readonly Source[]; readonly attempts: Attempt[]; readonly onRelease: () => void },
 ): Promise<void> {
-  const records = new Map<string, SourceRecord>();
+  const ranking: Ranking = { candidates: how.candidates, records: new Map(), attempts: how.attempts };
   const misfits = new Set<string>();
   for (let tries = 0; !isAllThere(round); tries++) {
-    const source =
-      tries < triesPerRoundMax
-        ? nextSource(parts.pool, wanted.repository, { candidates: how.candidates(), records, attempts: how.attempts })
-        : undefined;
-    if (source === undefined) throw new SourcesFailed(how.attempts, misfits);
     const offset = round.spool.acceptedBytes;
-    const failure = await tryFrom(parts, wanted, round, { source, attempts: how.attempts, onRelease: how.onRelease });
+    const note = (source: Source, error: UpstreamError): void => {
+      noteTry(ranking.records, source, error, round.spool.acceptedBytes - offset);
+      if (offset > 0 && (error.verdict === 'bad-range' || error.verdict === 'bad-answer')) misfits.add(source.id);
+    };
+    const opened =
+      tries < triesPerRoundMax
+        ? await openBlob(parts, wanted, {
+            offset,
+            totalBytes: round.totalBytes,
+            next: (others) => nextSource(parts, wanted, ranking, others),
+            onFailure: note,
+            attempts: how.attempts,
+          })
+        : undefined;
+    if (opened === undefined) throw new SourcesFailed(how.attempts, misfits);
+    const failure = await takeBody(parts, wanted, round, { opened, ranking, onRelease: how.onRelease });
     if (failure === undefined) return;
     if (parts.signal.aborted) throw new OciError('UNAVAILABLE', 'the server is shutting down');
-    const brokeOff = failure.verdict === 'truncated' || failure.verdict === 'stalled' || failure.verdict === 'reset';
-    const before = records.get(source.id) ?? { tries: 0, fruitless: 0, isFruitful: false };
-    const isFruitful = brokeOff && round.spool.acceptedBytes - offset >= fruitBytes;
-    const fruitless = isFruitful ? 0 : brokeOff ? before.fruitless + 1 : fruitlessTriesMax;
-    records.set(source.id, { tries: before.tries + 1, fruitless, isFruitful });
-    if (offset > 0 && (failure.verdict === 'bad-range' || failure.verdict === 'bad-answer')) misfits.add(source.id);
+    note(opened.source, failure);
   }
+}
+
+function noteTry(records: Map<string, SourceRecord>, source: Source, error: UpstreamError, bytes: number): void {
+  const before = records.get(source.id) ?? { tries: 0, fruitless: 0, isFruitful: false, slowBytesPerSecond: undefined, slowTimes: 0 };
+  const brokeOff = error.verdict === 'truncated' || error.verdict === 'stalled' || error.verdict === 'reset';
+  const isSlow = error instanceof SlowSource;
+  const isFruitful = (brokeOff && bytes >= fruitBytes) || isSlow;
+  const fruitless = isFruitful ? 0 : brokeOff ? before.fruitless + 1 : fruitlessTriesMax;
+  const slowBytesPerSecond = isSlow ? error.bytesPerSecond : before.slowBytesPerSecond;
+  const slowTimes = before.slowTimes + (isSlow ? 1 : 0);
+  records.set(source.id, { tries: before.tries + 1, fruitless, isFruitful, slowBytesPerSecond, slowTimes });
 }
 
 /** A source can break off after the last byte: asking another one for the rest would only bring 416. */
@@ -128,88 +136,100 @@ function isAllThere({ spool, totalBytes }: Round): boolean {
   return totalBytes !== undefined && totalBytes > 0 && spool.acceptedBytes >= totalBytes;
 }
 
-function nextSource(
-  pool: SourcePool,
-  repository: string,
-  left: { readonly candidates: readonly Source[]; readonly records: ReadonlyMap<string, SourceRecord>; readonly attempts: Attempt[] },
-): Source | undefined {
-  const ordered = left.candidates
-    .map((source, order) => ({ source, order, record: left.records.get(source.id) }))
-    .filter(({ record }) => (record?.fruitless ?? 0) < fruitlessTriesMax)
-    .sort((a, b) => (a.record?.tries ?? 0) - (b.record?.tries ?? 0) || a.order - b.order);
+function nextSource(parts: RaceParts, wanted: WantedBlob, ranking: Ranking, others: ReadonlySet<string>): Candidate | undefined {
+  const { pool, hedging } = parts;
+  const ordered = ranking
+    .candidates()
+    .map((source, order) => {
+      const record = ranking.records.get(source.id);
+      const slowness = record?.slowBytesPerSecond === undefined ? 0 : 1 / Math.max(1, record.slowBytesPerSecond);
+      return { source, record, key: [hedging.isOverdue(source.id) ? 1 : 0, slowness, record?.tries ?? 0, order] };
+    })
+    .filter(({ source, record }) => (record?.fruitless ?? 0) < fruitlessTriesMax && !others.has(source.id))
+    .sort((a, b) => compare(a.key, b.key));
   for (const { source, record } of ordered) {
-    const skipped = pool.admit(source, repository);
+    const isTrial = pool.snapshot(source).state === 'half-open';
+    const skipped = pool.admit(source, wanted.repository);
     // A breaker that opened because it breaks off all the time does not stop a download that gets on.
     const isKnownToWork = record?.isFruitful === true && pool.snapshot(source).state === 'open';
-    if (skipped === undefined || isKnownToWork) return source;
-    if (!left.attempts.some((attempt) => attempt.source === source.url)) left.attempts.push(skipped.attempt);
+    if (skipped === undefined || isKnownToWork) return { source, isTrial };
+    if (!ranking.attempts.some((attempt) => attempt.source === source.url)) ranking.attempts.push(skipped.attempt);
   }
   return undefined;
 }
 
+function compare(one: readonly number[], other: readonly number[]): number {
+  for (const [place, value] of one.entries()) if (value !== other[place]) return value - (other[place] ?? 0);
+  return 0;
+}
+
+/** A source that may be asked and has not been found slow in this round, or was found to be much faster than this one is now. */
+function isAnyFaster(pool: SourcePool, ranking: Ranking, now: { readonly source: Source; readonly bytesPerSecond: number }): boolean {
+  if ((ranking.records.get(now.source.id)?.slowTimes ?? 0) >= slowTimesMax) return false;
+  return ranking.candidates().some((other) => {
+    if (other.id === now.source.id) return false;
+    const record = ranking.records.get(other.id);
+    if ((record?.fruitless ?? 0) >= fruitlessTriesMax) return false;
+    if (record?.slowBytesPerSecond !== undefined && record.slowBytesPerSecond < muchFaster * now.bytesPerSecond) return false;
+    return pool.snapshot(other).blockedForMs === 0;
+  });
+}
+
+interface Taken {
+  readonly opened: OpenedBlob;
+  readonly ranking: Ranking;
+  readonly onRelease: () => void;
+}
+
 /** Takes what one source gives from where the spool stands; gives its failure, if any. */
-async function tryFrom(
-  parts: RoundParts,
-  wanted: WantedBlob,
-  round: Round,
-  { source, attempts, onRelease }: { source: Source; attempts: Attempt[]; onRelease: () => void },
-): Promise<UpstreamError | undefined> {
+async function takeBody(parts: RaceParts, wanted: WantedBlob, round: Round, taken: Taken): Promise<UpstreamError | undefined> {
   const { pool, clock } = parts;
+  const { source, startMs, firstByteMs } = taken.opened;
+  const { attempts } = taken.ranking;
   const offset = round.spool.acceptedBytes;
-  const startMs = clock.monotonicMs();
-  const seen = { firstByteMs: 0, receivedBytes: 0 };
-  const base = { repository: wanted.repository, trust: source.trust };
+  const seen = { receivedBytes: 0 };
+  const base = { repository: wanted.repository, trust: source.trust, finalOrigin: taken.opened.answer.finalOrigin };
   try {
-    await receive(parts, wanted, round, { source, offset, seen, startMs, onRelease });
+    await receive(parts, wanted, round, { ...taken, offset, seen });
   } catch (error) {
     if (!(error instanceof UpstreamError)) {
       pool.health.report(source.id, { ...base, verdict: 'aborted', ms: 0, bytes: seen.receivedBytes });
       throw error;
     }
     const ms = Math.round(clock.monotonicMs() - startMs);
-    const retryAfter = error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs };
-    pool.health.report(source.id, { ...base, verdict: error.verdict, ms, bytes: seen.receivedBytes, ...retryAfter });
-    pool.noteRefusal(source, wanted.repository, error);
+    pool.health.report(source.id, { ...base, verdict: error.verdict, ms, bytes: seen.receivedBytes });
     attempts.push(failedAttempt(source, error, ms, seen.receivedBytes));
     return error;
   } finally {
+    taken.opened.release();
     noteSegment(round, source, offset);
   }
   round.contributors.add(source);
-  round.finish = { source, firstByteMs: seen.firstByteMs, bytes: seen.receivedBytes };
+  round.finish = { source, firstByteMs, bytes: seen.receivedBytes, finalOrigin: base.finalOrigin };
   attempts.push({ source: source.url, verdict: 'ok', ms: Math.round(clock.monotonicMs() - startMs), bytes: seen.receivedBytes });
   return undefined;
 }
 
 async function receive(
-  parts: RoundParts,
+  parts: RaceParts,
   wanted: WantedBlob,
   round: Round,
-  from: {
-    readonly source: Source;
-    readonly offset: number;
-    readonly startMs: number;
-    readonly seen: { firstByteMs: number; receivedBytes: number };
-    readonly onRelease: () => void;
-  },
+  from: Taken & { readonly offset: number; readonly seen: { receivedBytes: number } },
 ): Promise<void> {
   const { spool } = round;
-  const { source, offset, seen } = from;
-  const answer = await parts.client.getBlob(source, wanted.repository, wanted.digest, {
-    offset,
-    firstByteTimeoutMs: parts.timings.firstByteTimeoutMs,
-    idleTimeoutMs: parts.timings.idleTimeoutMs,
-    signal: parts.signal,
-    ...(round.totalBytes === undefined ? {} : { expectedSizeBytes: round.totalBytes }),
-  });
-  seen.firstByteMs = Math.round(parts.clock.monotonicMs() - from.startMs);
+  const { offset, seen, ranking } = from;
+  const { source, answer } = from.opened;
   const { health } = parts.pool;
   const isBelieved = (source.trust === 'authority' || health.clean(source.id)) && !health.isQuarantined(source.id);
   // An unproven source's word on the size is not held against the next one.
   if (isBelieved) round.totalBytes ??= answer.totalBytes;
   const isTrusted = isBelieved && round.trustedBytes === offset;
   let skipBytes = offset - answer.startOffset;
-  for await (const received of answer.body) {
+  const paced = measurePace(answer.body, parts, {
+    source,
+    hasBetter: (bytesPerSecond) => isAnyFaster(parts.pool, ranking, { source, bytesPerSecond }),
+  });
+  for await (const received of paced) {
     seen.receivedBytes += received.byteLength;
     const chunk = received.subarray(Math.min(skipBytes, received.byteLength));
     skipBytes -= received.byteLength - chunk.byteLength;
@@ -219,7 +239,7 @@ async function receive(
     if (!isTrusted) continue;
     round.trustedBytes = spool.acceptedBytes;
     const mayGoTo = round.trustedBytes - holdBackBytes;
-    if ((round.totalBytes ?? spool.acceptedBytes) <= verifyFirstBytes || mayGoTo <= round.releasedBytes) continue;
+    if ((round.totalBytes ?? spool.acceptedBytes) <= smallBlobMaxBytes || mayGoTo <= round.releasedBytes) continue;
     round.releasedBytes = mayGoTo;
     spool.release(mayGoTo);
     from.onRelease();

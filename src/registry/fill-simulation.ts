@@ -7,8 +7,9 @@ import type { BlobAnswer } from '../upstream/blob.ts';
 import { createSourceHealth } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError, type Verdict } from '../upstream/verdict.ts';
+import { smallBlobMaxBytes } from './blob-race.ts';
 import { type Fill, startFill } from './fill.ts';
-import { verifyFirstBytes } from './fill-round.ts';
+import { createHedging } from './hedging.ts';
 import { mirrorTimings } from './mirror-timings.ts';
 import { createSourcePool } from './source-pool.ts';
 import type { Segment } from './trail.ts';
@@ -44,7 +45,7 @@ function memoryStore(pause: () => Promise<void>): { store: BlobStore; open: () =
       await pause();
     };
     let length = 0;
-    const whole = Buffer.alloc(verifyFirstBytes + 2 * 1024 * 1024);
+    const whole = Buffer.alloc(smallBlobMaxBytes + 2 * 1024 * 1024);
     const staged: StagedBlob = {
       id,
       get sizeBytes() {
@@ -183,6 +184,7 @@ export function simulate(options: {
         },
       },
       pool: createSourcePool({ sources: new Map([['docker.io', list]]), health, clock: systemClock }),
+      hedging: createHedging({ clock: systemClock }),
       clock: systemClock,
       timings: mirrorTimings,
       signal: new AbortController().signal,

@@ -5,12 +5,13 @@ import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
 import type { Source } from '../upstream/source.ts';
 import type { Verdict } from '../upstream/verdict.ts';
-import { SourcesFailed, verifyFirstBytes } from './fill-round.ts';
+import { smallBlobMaxBytes } from './blob-race.ts';
+import { SourcesFailed } from './fill-round.ts';
 import { read, type ScriptedSource, simulate, type Turn } from './fill-simulation.ts';
 
 const holdBackBytes = 64 * 1024;
 const runs = process.env['BREAKWATER_FULL'] === '1' ? 1500 : 40;
-const large = verifyFirstBytes + 300_000;
+const large = smallBlobMaxBytes + 300_000;
 const trust = fc.constantFrom<Source['trust']>('authority', 'digest-only');
 const honest: Turn = { kind: 'honest' };
 const transportTurn: fc.Arbitrary<Turn> = fc.oneof(

@@ -11,9 +11,11 @@ import type { Log } from '../lib/log.ts';
 import { createUlid } from '../lib/ulid.ts';
 import { digestAlgorithm } from '../oci/digest.ts';
 import type { Source } from '../upstream/source.ts';
-import { fetchRound, type Round, type RoundParts, SourcesFailed, startRound, type WantedBlob } from './fill-round.ts';
+import type { RaceParts } from './blob-race.ts';
+import { fetchRound, type Round, SourcesFailed, startRound } from './fill-round.ts';
 import type { Attempt, Segment } from './trail.ts';
 import { createWakeUp } from './wake-up.ts';
+import type { WantedBlob } from './wanted-blob.ts';
 
 /** Rounds in all: what lies costs the whole blob each time. */
 const roundsMax = 6;
@@ -39,7 +41,7 @@ export interface Fill {
   follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array>;
 }
 
-export interface FillParts extends RoundParts {
+export interface FillParts extends RaceParts {
   readonly store: BlobStore;
   readonly log?: Log;
 }
@@ -174,8 +176,9 @@ async function runRound(options: {
 
 function reportProven({ pool }: FillParts, request: FillRequest, { finish }: Round): void {
   if (finish === undefined) return;
-  const { source, firstByteMs: ms, bytes } = finish;
-  pool.health.report(source.id, { verdict: 'ok', ms, bytes, repository: request.repository, trust: source.trust, verified: true });
+  const { source, firstByteMs: ms, bytes, finalOrigin } = finish;
+  const { repository } = request;
+  pool.health.report(source.id, { verdict: 'ok', ms, bytes, repository, trust: source.trust, verified: true, finalOrigin });
 }
 
 /** One source alone is the liar. Of several any may be: all but authorities are set aside. */

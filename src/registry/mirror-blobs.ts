@@ -12,9 +12,11 @@ import { OciError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/reference.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import { type BlobAnswer, type BlobRequest, blobUnknown } from './answers.ts';
+import { smallBlobMaxBytes } from './blob-race.ts';
 import { asStorageError, type DiskReserve, requireSpace } from './disk-reserve.ts';
 import { type Fill, type FillParts, startFill } from './fill.ts';
-import { SourcesFailed, verifyFirstBytes } from './fill-round.ts';
+import { SourcesFailed } from './fill-round.ts';
+import { createHedging } from './hedging.ts';
 import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirrorTimings } from './mirror-timings.ts';
@@ -55,7 +57,8 @@ const queuedFillsPerPlace = 16;
 export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
   const { content, database, repositories, store, ingest, client, pool, limits, timings, clock, log } = options;
   const stopping = new AbortController();
-  const parts: FillParts = { store, client, pool, clock, timings, signal: stopping.signal, ...(log === undefined ? {} : { log }) };
+  const hedging = createHedging({ clock });
+  const parts: FillParts = { store, client, pool, hedging, clock, timings, signal: stopping.signal, ...(log === undefined ? {} : { log }) };
   const fills = new Map<string, RunningFill>();
   const places = createSemaphore({ places: limits.fills, queueMax: limits.fills * queuedFillsPerPlace });
 
@@ -143,7 +146,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
     request: BlobRequest,
     signal: AbortSignal,
   ): Promise<BlobAnswer> {
-    const isSmall = (fill.totalBytes ?? Number.MAX_SAFE_INTEGER) <= verifyFirstBytes;
+    const isSmall = (fill.totalBytes ?? Number.MAX_SAFE_INTEGER) <= smallBlobMaxBytes;
     const kept = fill.settled.then(async () => {
       const found =
         (await stored(target.name, digest)) ?? ((await linkPublic(target, digest)) ? await stored(target.name, digest) : undefined);

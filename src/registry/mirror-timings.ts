@@ -3,8 +3,15 @@
 export interface MirrorTimings {
   /** To the headers of a blob. */
   readonly firstByteTimeoutMs: number;
+  /**
+   * A source that has sent no headers after its budget (learned, health.ts) gets company: another source is asked beside it. At most this, below
+   * a second, so that an address that swallows everything (F3) costs less than that.
+   */
+  readonly firstByteBudgetMaxMs: number;
   /** Between two pieces of a blob. */
   readonly idleTimeoutMs: number;
+  /** A source that sends less than this over the window gives place to another one, where there is one. Time it does not need does not count. */
+  readonly floor: { readonly bytesPerSecond: number; readonly windowMs: number };
   /** For one source's whole answer to a manifest, and for its first word on a tag nobody knows. */
   readonly manifestTimeoutMs: number;
   readonly listingTimeoutMs: number;
@@ -14,7 +21,9 @@ export interface MirrorTimings {
 
 export const mirrorTimings: MirrorTimings = {
   firstByteTimeoutMs: 10_000,
+  firstByteBudgetMaxMs: 900,
   idleTimeoutMs: 6_000,
+  floor: { bytesPerSecond: 64 * 1024, windowMs: 10_000 },
   manifestTimeoutMs: 10_000,
   listingTimeoutMs: 5_000,
   failedCheckRestMs: 10_000,

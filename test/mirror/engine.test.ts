@@ -15,7 +15,7 @@ import { type Content, digestOf, imageOf } from './images.ts';
 import { auditStore, openBlobFiles, stagedFiles } from './stored.ts';
 
 const mebibyte = 1024 * 1024;
-const timings = { firstByteTimeoutMs: 300, idleTimeoutMs: 300, manifestTimeoutMs: 300, listingTimeoutMs: 300 };
+const timings = { firstByteTimeoutMs: 300, idleTimeoutMs: 1500, manifestTimeoutMs: 300, listingTimeoutMs: 300 };
 
 const running: { engine: Engine; sources: readonly FakeSource[] }[] = [];
 afterEach(async () => {
