@@ -25,6 +25,7 @@ import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
 import { bootstrap, requireOwnStore } from './registry/bootstrap.ts';
 import { createCatalog } from './registry/catalog.ts';
+import { createEgress } from './registry/egress.ts';
 import { createExplain } from './registry/explain.ts';
 import { createIngest } from './registry/ingest.ts';
 import { createMirror } from './registry/mirror.ts';
@@ -101,10 +102,12 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const clock = systemClock;
   const content = prepareContentQueries(database);
   const projectCache = createProjectCache(prepareProjectQueries(database), clock);
+  const egress = createEgress(config.egress);
   const names: NameRules = {
     projects: projectCache,
     registries: new Set(config.registries.keys()),
     rootRegistry: config.mirror.rootRegistry,
+    egressRefusal: egress.refusalOf,
   };
   const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
   const ingest = createIngest({ store, database });
@@ -113,6 +116,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     clock,
     log,
     version: pkg.version,
+    egress: egress.ask,
     limits: { connectionsPerHost: limits.upstream.connectionsPerHost },
   });
   const pool = createSourcePool({ sources: sourcesOf(config), health: createSourceHealth({ clock }), clock });

@@ -2,6 +2,7 @@
 
 import { parse } from 'yaml';
 import { formatListen } from '../config/addresses.ts';
+import { blockedSources } from '../config/egress-check.ts';
 import { ConfigError } from '../config/error.ts';
 import { type LoadOptions, loadConfig } from '../config/load.ts';
 import { printConfig } from '../config/print.ts';
@@ -15,18 +16,20 @@ export interface ConfigOptions {
   readonly json?: boolean;
 }
 
-/** JSON: `{valid: true, file, listen, data, registries}` or `{valid: false, file, problems}`. */
+/** JSON: `{valid: true, file, listen, data, registries, warnings}` or `{valid: false, file, problems}`. */
 export async function checkConfig(options: ConfigOptions, terminal: Terminal): Promise<void> {
   const file = options.config ?? (terminal.env['BREAKWATER_CONFIG'] || undefined);
   try {
     const config = loadConfig(loadOptions(options, terminal));
     const listen = formatListen(config.listen);
     const registries = [...config.registries.keys()];
+    const warnings = blockedSources(config);
     await terminal.write(
       options.json === true
-        ? toJson({ valid: true, file: file ?? null, listen, data: config.dataDir, registries })
+        ? toJson({ valid: true, file: file ?? null, listen, data: config.dataDir, registries, warnings })
         : `${file === undefined ? 'there is no config file; the defaults' : file} can be used: listens on ${listen}, keeps its data in ${config.dataDir}, knows ${registries.length} registries\n`,
     );
+    if (options.json !== true) for (const warning of warnings) await terminal.warn(`warning: ${warning}\n`);
   } catch (error) {
     if (!(error instanceof ConfigError) || options.json !== true) throw error;
     await terminal.write(toJson({ valid: false, file: file ?? null, problems: error.problems }));

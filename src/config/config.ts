@@ -2,6 +2,7 @@
 // It must never hold a raw text that still has to be understood, nor a password that is not a `Secret`.
 
 import type { Secret } from '../lib/secret.ts';
+import type { EgressRules } from './egress.ts';
 
 export interface Config {
   readonly listen: ListenAddress;
@@ -16,6 +17,7 @@ export interface Config {
   readonly mirror: MirrorConfig;
   /** By registry name (`docker.io`), presets included. */
   readonly registries: ReadonlyMap<string, RegistryConfig>;
+  readonly egress: EgressRules;
   readonly limits: LimitsConfig;
 }
 

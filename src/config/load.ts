@@ -100,6 +100,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
       revalidateTimeoutMs: file.mirror.revalidate_timeout,
     },
     registries,
+    egress: file.egress,
     limits: buildLimits(file.limits),
   };
 }

@@ -30,6 +30,7 @@ export function printConfig(config: Config): string {
           { ...(isPublic === undefined ? {} : { public: isPublic }), sources: sources.map(printSource) },
         ]),
       ),
+      egress: config.egress,
       limits: {
         manifest_bytes: formatSize(limits.manifestBytes),
         blob_bytes: formatSize(limits.blobBytes),

@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { parseCidr, parseListen, parseOrigin, parseProxyUrl, parseSourceUrl } from './addresses.ts';
+import { parseEgressHost, parseEgressRegistry } from './egress.ts';
 import { defaultPriority } from './presets.ts';
 import {
   booleanSetting,
@@ -174,6 +175,41 @@ const limits = z
     }
   });
 
+const egressRegistries = (about: string) =>
+  z
+    .array(
+      textSetting({ about, expected: 'the name of a registry, * for any part of it, such as docker.io or *.pkg.dev' }, parseEgressRegistry),
+    )
+    .max(1000)
+    .prefault([]);
+const egressHosts = (about: string) =>
+  z
+    .array(
+      textSetting(
+        { about, expected: 'a host name without port, * for any part of it, an address or a block, such as *.docker.com or 10.0.0.0/8' },
+        parseEgressHost,
+      ),
+    )
+    .max(1000)
+    .prefault([]);
+
+const egress = z.strictObject({
+  registries: z
+    .strictObject({
+      allow: egressRegistries('When not empty, no other registry may be contacted, and pulls of others are refused.'),
+      deny: egressRegistries('Registries that may not be contacted; pulls of them are refused. It wins over `allow`.'),
+    })
+    .prefault({}),
+  hosts: z
+    .strictObject({
+      allow: egressHosts(
+        'When not empty, no other host may be contacted: sources, token services, redirects (CDNs), proxies. A block of addresses counts for what a name resolves to.',
+      ),
+      deny: egressHosts('Hosts and networks that may not be contacted. It wins over `allow`.'),
+    })
+    .prefault({}),
+});
+
 export const configSchema = z.strictObject({
   listen: listenSetting.prefault('0.0.0.0:5000'),
   data: dataSetting.prefault('./data'),
@@ -233,6 +269,7 @@ export const configSchema = z.strictObject({
     true,
   ),
   registries: z.record(registryName, registry).prefault({}),
+  egress: egress.prefault({}),
   limits: limits.prefault({}),
 });
 

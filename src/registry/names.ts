@@ -13,6 +13,8 @@ export interface NameRules {
   readonly registries: ReadonlySet<string>;
   /** The registry behind names whose first segment is no project; undefined switches that off. */
   readonly rootRegistry: string | undefined;
+  /** Why the egress policy forbids a registry; undefined when it does not. Absent: it forbids none. */
+  readonly egressRefusal?: (registry: string) => string | undefined;
 }
 
 const dockerHubNames: ReadonlySet<string> = new Set(['index.docker.io', 'registry-1.docker.io', 'registry.hub.docker.com', 'docker.com']);
@@ -30,7 +32,7 @@ function upstreamName(registry: string, repository: string): RepositoryName {
 
 /**
  * What a requested name means. Gives undefined when it means nothing here: no project of that name and no root registry.
- * Throws DENIED for a registry that is not configured, NAME_INVALID for a mirror name without a repository.
+ * Throws DENIED for a registry that is not configured or that the egress policy forbids, NAME_INVALID for a mirror name without a repository.
  */
 export async function resolveName(
   rules: NameRules,
@@ -39,6 +41,7 @@ export async function resolveName(
 ): Promise<RepositoryTarget | undefined> {
   if (registry !== undefined) {
     const asked = canonicalRegistry(registry);
+    requireEgress(rules, asked);
     const target = await mirrorTarget(rules, asked, withoutRegistry(name, asked));
     if (target === undefined) throw new OciError('DENIED', `the registry ${registry.slice(0, 100)} is not configured here`);
     return target;
@@ -46,7 +49,15 @@ export async function resolveName(
   const slash = name.indexOf('/');
   const project = await rules.projects.byName(slash === -1 ? name : name.slice(0, slash));
   if (project !== undefined && slash !== -1) return projectTarget(rules, project, name, name.slice(slash + 1));
-  return rules.rootRegistry === undefined ? undefined : mirrorTarget(rules, rules.rootRegistry, name);
+  if (rules.rootRegistry === undefined) return undefined;
+  requireEgress(rules, rules.rootRegistry);
+  return mirrorTarget(rules, rules.rootRegistry, name);
+}
+
+/** An overlay is not asked: what was pushed there stays, and the outbound guard keeps the rest from being fetched. */
+function requireEgress(rules: NameRules, registry: string): void {
+  const refusal = rules.egressRefusal?.(registry);
+  if (refusal !== undefined) throw new OciError('DENIED', `egress policy: ${refusal}`);
 }
 
 /** containerd with `override_path` names the registry twice: `/v2/docker.io/library/x?ns=docker.io`. */
@@ -58,7 +69,10 @@ function withoutRegistry(name: string, registry: string): string {
 async function projectTarget(rules: NameRules, project: Project, name: RepositoryName, rest: string): Promise<RepositoryTarget> {
   const { registry } = project;
   if (project.kind === 'local' || registry === undefined) return { project, name };
-  if (project.kind === 'mirror') return mirrorOfProject(project, registry, rest);
+  if (project.kind === 'mirror') {
+    requireEgress(rules, registry);
+    return mirrorOfProject(project, registry, rest);
+  }
   const fallback = await mirrorTarget(rules, registry, name);
   return fallback === undefined ? { project, name } : { project, name, fallback };
 }

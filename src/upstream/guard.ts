@@ -15,8 +15,11 @@ import { UpstreamError } from './verdict.ts';
 /** All addresses of a name, as literals. Rejects when there is none. */
 export type Resolve = (host: string) => Promise<readonly string[]>;
 
-/** The operator's word on whether this URL may be contacted at all: the reason of a refusal, or undefined. */
-export type Egress = (source: Source, url: URL) => string | undefined;
+/**
+ * The operator's word on whether this URL may be contacted at all: the reason of a refusal, or undefined. It is asked before a name is
+ * resolved, and again with what it resolved to; the addresses are undefined there when the source's proxy resolves.
+ */
+export type Egress = (source: Source, url: URL, resolved?: { readonly addresses: readonly string[] | undefined }) => string | undefined;
 
 export interface Guard {
   /**
@@ -44,10 +47,14 @@ export function createGuard(options: { clock: Clock; limits: UpstreamLimits; res
     });
   };
 
+  const requireEgress = (source: Source, url: URL, resolved?: { readonly addresses: readonly string[] | undefined }): void => {
+    const denied = options.egress?.(source, url, resolved);
+    if (denied !== undefined) throw new UpstreamError('egress-denied', { detail: denied, origin: url.origin });
+  };
+
   return {
     check: async (source, url, signal) => {
-      const denied = options.egress?.(source, url);
-      if (denied !== undefined) throw new UpstreamError('egress-denied', { detail: denied, origin: url.origin });
+      requireEgress(source, url);
       const reach = reachOf(source);
       const host = bareHost(url);
       const origin = url.origin;
@@ -60,6 +67,7 @@ export function createGuard(options: { clock: Clock; limits: UpstreamLimits; res
       }
       if (source.proxy !== undefined) {
         if (isLocalName(host) && !isOwnHost && !reach.mayBePrivate) throw refuse(host, 'private', origin);
+        requireEgress(source, url, { addresses: undefined });
         return undefined;
       }
       const addresses = await abortable(addressesOf(host), signal);
@@ -67,6 +75,7 @@ export function createGuard(options: { clock: Clock; limits: UpstreamLimits; res
         const kind = classifyAddress(address) ?? 'forbidden';
         if (!isPermitted(kind, reach, isOwnHost)) throw refuse(`${host} (${address})`, kind, origin);
       }
+      requireEgress(source, url, { addresses });
       return addresses.slice(0, limits.addressesMax);
     },
     forget: (url) => {

@@ -38,7 +38,7 @@ output is one JSON document, whose members stay as they are:
 
 | command | document |
 |---|---|
-| \`config check\` | \`{"valid": true, "file", "listen", "data", "registries": [name]}\` or \`{"valid": false, "file", "problems": [{"origin", "line", "key", "text"}]}\`; \`file\` is null without one |
+| \`config check\` | \`{"valid": true, "file", "listen", "data", "registries": [name], "warnings": [text]}\` or \`{"valid": false, "file", "problems": [{"origin", "line", "key", "text"}]}\`; \`file\` is null without one |
 | \`config print\` | the configuration, with the keys of a config file |
 | \`project create\` | \`{"created": bool, "project": Project, "warnings": [text]}\` |
 | \`project list\` | \`[Project]\` |
