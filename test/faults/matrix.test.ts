@@ -3,7 +3,11 @@
 
 import { accessRows } from './rows-access.ts';
 import { connectionRows } from './rows-connection.ts';
+import { diskRows } from './rows-disk.ts';
 import { lieRows } from './rows-lies.ts';
+import { limitRows } from './rows-limits.ts';
+import { redirectRows } from './rows-redirects.ts';
+import { tagRows } from './rows-tags.ts';
 import { runRows } from './run-rows.ts';
 
-runRows([...connectionRows, ...lieRows, ...accessRows]);
+runRows([...connectionRows, ...lieRows, ...accessRows, ...limitRows, ...tagRows, ...redirectRows, ...diskRows]);

@@ -2,7 +2,7 @@
 
 import { expect } from 'bun:test';
 import { connect } from 'node:net';
-import { breakAt, on, startFakeSource, times } from '../mirror/fake-source.ts';
+import { breakAt, on, stall, startFakeSource, times } from '../mirror/fake-source.ts';
 import { pull, startServer } from '../mirror/harness.ts';
 import { imageOf } from '../mirror/images.ts';
 import { pullWhole, resolverOf, withEngine } from './engine-row.ts';
@@ -107,6 +107,21 @@ export const connectionRows: readonly Row[] = [
         for (const source of [unpinned, foreign, expired, pinned]) await source.stop();
       }
     },
+  },
+  {
+    id: 'F5',
+    name: 'ttfb-stall',
+    fact: 'a source that takes connections and says nothing gives place to the next, and is left alone from then on',
+    run: () =>
+      withEngine({ sources: [{ trust: 'digest-only' }, { trust: 'authority' }] }, async (engine, [first, second]) => {
+        const [image, later] = [imageOf([1000, 9 * mebibyte]), imageOf([1000])];
+        for (const one of [image, later]) for (const source of [first, second]) source?.add('library/app', one);
+        first?.rule(on('*', stall));
+        await pullWhole(engine, image);
+        const asked = first?.requests.length;
+        await pullWhole(engine, later);
+        expect(first?.requests.length).toBe(asked ?? 0);
+      }),
   },
   {
     id: 'F6',

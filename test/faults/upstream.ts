@@ -80,3 +80,9 @@ export function expectNoSecret(secret: string, listeners: readonly FakeSource[])
     }
   }
 }
+/** Every blob answer becomes a redirect to `locationOf` it; manifests stay. */
+export function redirectBlobs(registry: FakeSource, locationOf: (request: SourceRequest) => string): void {
+  registry.rule((request) =>
+    request.path.includes('/blobs/') ? { status: 307, headers: { location: locationOf(request) }, body: Buffer.alloc(0) } : undefined,
+  );
+}
