@@ -18,6 +18,7 @@ import { openSqliteDatabase } from './db/sqlite.ts';
 import { createAuthentication } from './http/authentication.ts';
 import { createDistribution } from './http/distribution.ts';
 import { errorResponse, statusOf } from './http/errors.ts';
+import { createMonitoring } from './http/monitoring.ts';
 import { createOriginOf } from './http/origin.ts';
 import { startServer } from './http/server.ts';
 import { createTokenService } from './http/token-service.ts';
@@ -119,7 +120,12 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     egress: egress.ask,
     limits: { connectionsPerHost: limits.upstream.connectionsPerHost },
   });
-  const pool = createSourcePool({ sources: sourcesOf(config), health: createSourceHealth({ clock }), clock });
+  const monitoring = createMonitoring({ config, version: pkg.version });
+  const pool = createSourcePool({
+    sources: sourcesOf(config),
+    health: createSourceHealth({ clock, onOutcome: monitoring.onOutcome }),
+    clock,
+  });
   const mirror = createMirror({
     content,
     database,
@@ -171,7 +177,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const distribution = createDistribution({
     names,
     authentication,
-    pull,
+    pull: monitoring.counted(pull),
     push: createPush({ database, content, repositories, ingest }),
     uploads,
     catalog: createCatalog({ database, content, mirror, limits: { sizeDefault: limits.pageSizeDefault, sizeMax: limits.pageSizeMax } }),
@@ -190,6 +196,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     },
     errors: { errorResponse, statusOf },
   });
+  const monitored = monitoring.start({ pool, store, database, authentication, log });
   let isStopping = false;
   const server = startServer(
     {
@@ -204,6 +211,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
       api,
       isReady: async () => !isStopping,
       log,
+      monitoring: monitored,
     },
     { hostname: config.listen.hostname, port: config.listen.port, ...(config.tls === undefined ? {} : { tls: config.tls }) },
   );
@@ -216,6 +224,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
       clearInterval(sweeper);
       await server.stop();
       await offline.close();
+      await monitored.stop();
       await mirror.close();
       client.close();
       await uploads.close();

@@ -18,6 +18,9 @@ export interface Config {
   /** By registry name (`docker.io`), presets included. */
   readonly registries: ReadonlyMap<string, RegistryConfig>;
   readonly egress: EgressRules;
+  readonly metrics: MetricsConfig;
+  readonly status: { readonly isPublic: boolean };
+  readonly probes: ProbesConfig;
   readonly limits: LimitsConfig;
 }
 
@@ -65,6 +68,23 @@ export interface SourceConfig {
     /** True: the certificate is not checked. */
     readonly insecure: boolean;
   };
+}
+
+export interface MetricsConfig {
+  /** No login is needed for /metrics. */
+  readonly isPublic: boolean;
+  /** A second address for /metrics alone. */
+  readonly listen?: ListenAddress;
+  /** A bearer token that opens it. */
+  readonly token?: Secret;
+}
+
+export interface ProbesConfig {
+  readonly isEnabled: boolean;
+  readonly intervalMs: number;
+  readonly deepIntervalMs: number;
+  /** By registry; `REPOSITORY[:TAG]` inside it. */
+  readonly canaries: ReadonlyMap<string, { readonly popular?: string; readonly rare?: string }>;
 }
 
 export interface LimitsConfig {

@@ -101,6 +101,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
     },
     registries,
     egress: file.egress,
+    ...buildObserved(file, surroundings),
     limits: buildLimits(file.limits),
   };
 }
@@ -124,23 +125,61 @@ function buildSource(source: SourceFile, path: readonly PropertyKey[], surroundi
   };
 }
 
+function buildObserved(file: ConfigFile, surroundings: Surroundings): Pick<Config, 'metrics' | 'status' | 'probes'> {
+  const { metrics, status, probes } = file;
+  const token = readSecret(
+    { value: metrics.token, file: metrics.token_file, variable: metrics.token_env },
+    { path: ['metrics'], key: 'token', word: 'token' },
+    surroundings,
+  );
+  return {
+    metrics: {
+      isPublic: metrics.public,
+      ...(metrics.listen === undefined ? {} : { listen: metrics.listen }),
+      ...(token === undefined ? {} : { token }),
+    },
+    status: { isPublic: status.public },
+    probes: {
+      isEnabled: probes.enabled,
+      intervalMs: probes.interval,
+      deepIntervalMs: probes.deep_interval,
+      canaries: new Map(
+        Object.entries(probes.canaries).map(([registry, { popular, rare }]) => [
+          registry,
+          { ...(popular === undefined ? {} : { popular }), ...(rare === undefined ? {} : { rare }) },
+        ]),
+      ),
+    },
+  };
+}
+
 function readPassword(
   credentials: NonNullable<SourceFile['credentials']>,
   path: readonly PropertyKey[],
+  surroundings: Surroundings,
+): Secret | undefined {
+  const { password: value, password_file: file, password_env: variable } = credentials;
+  return readSecret({ value, file, variable }, { path, key: 'password', word: 'password' }, surroundings);
+}
+
+/** A secret given as itself, in a file or in an environment variable; problems are reported under KEY_file and KEY_env. */
+function readSecret(
+  given: { readonly value: Secret | undefined; readonly file: string | undefined; readonly variable: string | undefined },
+  place: { readonly path: readonly PropertyKey[]; readonly key: string; readonly word: string },
   { env, report }: Surroundings,
 ): Secret | undefined {
-  const { password, password_file: file, password_env: variable } = credentials;
-  if (password !== undefined) return password;
-  if (variable !== undefined) {
-    const value = env[variable];
+  const { path, key, word } = place;
+  if (given.value !== undefined) return given.value;
+  if (given.variable !== undefined) {
+    const value = env[given.variable];
     if (value !== undefined && value !== '') return new Secret(value);
-    report([...path, 'password_env'], `the environment variable ${variable} is not set; expected the password in it`);
+    report([...path, `${key}_env`], `the environment variable ${given.variable} is not set; expected the ${word} in it`);
     return undefined;
   }
-  if (file === undefined) return undefined;
-  const text = readTextFile(file, [...path, 'password_file'], report)?.replace(/\r?\n$/, '');
+  if (given.file === undefined) return undefined;
+  const text = readTextFile(given.file, [...path, `${key}_file`], report)?.replace(/\r?\n$/, '');
   if (text !== undefined && text !== '') return new Secret(text);
-  if (text === '') report([...path, 'password_file'], `${file} is empty; expected the password in it`);
+  if (text === '') report([...path, `${key}_file`], `${given.file} is empty; expected the ${word} in it`);
   return undefined;
 }
 

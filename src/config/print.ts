@@ -31,6 +31,18 @@ export function printConfig(config: Config): string {
         ]),
       ),
       egress: config.egress,
+      metrics: {
+        public: config.metrics.isPublic,
+        listen: config.metrics.listen === undefined ? undefined : formatListen(config.metrics.listen),
+        token: config.metrics.token === undefined ? undefined : '***',
+      },
+      status: { public: config.status.isPublic },
+      probes: {
+        enabled: config.probes.isEnabled,
+        interval: formatDuration(config.probes.intervalMs),
+        deep_interval: formatDuration(config.probes.deepIntervalMs),
+        canaries: Object.fromEntries(config.probes.canaries),
+      },
       limits: {
         manifest_bytes: formatSize(limits.manifestBytes),
         blob_bytes: formatSize(limits.blobBytes),

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { parseCidr, parseListen, parseOrigin, parseProxyUrl, parseSourceUrl } from './addresses.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
+import { metricsSettings, probeSettings, statusSettings } from './observe-schema.ts';
 import { defaultPriority } from './presets.ts';
 import {
   booleanSetting,
@@ -270,6 +271,9 @@ export const configSchema = z.strictObject({
   ),
   registries: z.record(registryName, registry).prefault({}),
   egress: egress.prefault({}),
+  metrics: metricsSettings.prefault({}),
+  status: statusSettings.prefault({}),
+  probes: probeSettings.prefault({}),
   limits: limits.prefault({}),
 });
 

@@ -1,10 +1,12 @@
 // Upload sessions: who may continue which one, and until when. The bytes are a file; its length is the offset.
 
+import type { Kysely } from 'kysely';
 import type { DigestAlgorithm } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { CommandContext } from './context.ts';
 import type { Preparer } from './prepared.ts';
 import { holdRepository } from './references.ts';
+import type { Schema } from './schema.ts';
 
 export interface UploadSession {
   readonly id: string;
@@ -37,6 +39,15 @@ export function prepareUploadQuery(
       .compile(),
   );
   return (key) => query.first(key);
+}
+
+/** Open sessions; as many as the limits of uploads allow at most. */
+export async function countUploads(read: Kysely<Schema>): Promise<number> {
+  const row = await read
+    .selectFrom('upload')
+    .select((expression) => expression.fn.countAll<number>().as('count'))
+    .executeTakeFirstOrThrow();
+  return Number(row.count);
 }
 
 export interface NewUpload {

@@ -9,6 +9,7 @@ import { OciError } from '../oci/errors.ts';
 import type { Authentication } from './authentication.ts';
 import type { Distribution } from './distribution.ts';
 import { errorResponse, internalError } from './errors.ts';
+import type { MonitoringServer } from './monitoring.ts';
 import { isHost, type OriginOf } from './origin.ts';
 import type { TokenService } from './token-service.ts';
 
@@ -28,6 +29,7 @@ export interface ServerParts {
   readonly api: AdminApi;
   readonly isReady: () => Promise<boolean>;
   readonly log: Log;
+  readonly monitoring?: Pick<MonitoringServer, 'measure' | 'answer'>;
 }
 export interface ListenOptions {
   readonly hostname: string;
@@ -88,10 +90,12 @@ export function startServer(parts: ServerParts, listen: ListenOptions): RunningS
   };
 }
 
-function createHandler(parts: ServerParts): (request: Request, server: Bun.Server<undefined>) => Promise<Response> {
-  const { log } = parts;
+type Handler = (request: Request, server: Bun.Server<undefined>) => Promise<Response>;
+
+function createHandler(parts: ServerParts): Handler {
+  const { log, monitoring } = parts;
   let knownHost: string | null = null;
-  return async (request, server) => {
+  const answer: Handler = async (request, server) => {
     const isHead = request.method === 'HEAD';
     try {
       const host = request.headers.get('host');
@@ -117,6 +121,14 @@ function createHandler(parts: ServerParts): (request: Request, server: Bun.Serve
       return failure(log, error, isHead);
     }
   };
+  if (monitoring === undefined) return answer;
+  return async (request, server) => {
+    const startMs = performance.now();
+    const response = await answer(request, server);
+    const { method, url } = request;
+    monitoring.measure({ method, path: pathOf(url), status: response.status, elapsedMs: performance.now() - startMs });
+    return response;
+  };
 }
 
 async function route(
@@ -134,6 +146,8 @@ async function route(
     if (claims !== undefined) throw new OciError('UNAUTHORIZED', 'a registry token does not open the admin API; use Basic authorization');
     return parts.api.handle(request, principal);
   }
+  const monitored = parts.monitoring?.answer(request, path, query);
+  if (monitored !== undefined) return monitored;
   const response = await parts.distribution.handle({ request, path, query, origin: () => parts.originOf(request.headers, peer()) });
   if (response !== undefined) return response;
   throw new OciError('NOT_FOUND', 'nothing is here; the registry API is below /v2/, the admin API below /api/v2.0/');
@@ -149,6 +163,13 @@ function splitUrl(url: string): { path: string; query: string } {
   if (start === -1 || (start > 0 && !url.startsWith('http'))) throw new OciError('BAD_REQUEST', 'the request target is no path');
   const end = url.indexOf('?', start);
   return end === -1 ? { path: url.slice(start), query: '' } : { path: url.slice(start, end), query: url.slice(end + 1) };
+}
+
+/** The path of a URL as Bun gives it, for counting; `` for what has none. */
+function pathOf(url: string): string {
+  const start = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('//') + 2);
+  const end = url.indexOf('?', start);
+  return start === -1 ? '' : end === -1 ? url.slice(start) : url.slice(start, end);
 }
 
 /** A client that left is no failure; anything else gets an id that the log has too. */

@@ -4,22 +4,28 @@ import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Reference } from '../oci/reference.ts';
 
+/** Of a mirror's answer: it was here; and a source confirmed it; and no source could; it was fetched for this request. */
+export type ContentOrigin = 'hit' | 'revalidated' | 'stale' | 'miss';
+
 export interface ManifestAnswer {
   readonly digest: Digest;
   readonly mediaType: string;
   readonly bytes: Uint8Array;
   /** Text of a `Warning: 299` header: the answer is stale or unconfirmed. */
   readonly warning?: string;
+  /** Absent for local content. */
+  readonly from?: ContentOrigin;
 }
-/** A blob as it can be sent: a file, only its size (for HEAD), or bytes still arriving. */
-export type BlobAnswer =
+/** A blob as it can be sent: a file, only its size (for HEAD), or bytes still arriving. `from` is absent for local content. */
+export type BlobAnswer = { readonly from?: ContentOrigin } & (
   | { readonly kind: 'file'; readonly path: string; readonly sizeBytes: number }
   | { readonly kind: 'known'; readonly sizeBytes: number }
   | {
       readonly kind: 'arriving';
       readonly sizeBytes: number | undefined;
       follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array>;
-    };
+    }
+);
 
 export interface BlobRequest {
   readonly head: boolean;

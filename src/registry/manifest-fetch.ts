@@ -62,7 +62,7 @@ export function createManifestFetcher(options: {
   const get = async (source: Source, repository: string, reference: string, timeoutMs: number): Promise<ManifestAnswer> => {
     const { digest, mediaType, bytes } = await client.getManifest(source, repository, reference, { timeoutMs });
     requireAcceptable(bytes, mediaType, source);
-    return { digest, mediaType, bytes };
+    return { digest, mediaType, bytes, from: 'miss' };
   };
 
   const fetch = async (target: MirrorTarget, digest: Digest): Promise<ManifestAnswer> => {
@@ -90,7 +90,7 @@ export function createManifestFetcher(options: {
   return {
     byDigest: async (target, digest) => {
       const known = await content.manifestByDigest(target.name, digest);
-      if (known !== undefined) return { digest, mediaType: known.mediaType, bytes: known.bytes };
+      if (known !== undefined) return { digest, mediaType: known.mediaType, bytes: known.bytes, from: 'hit' };
       return flights.run(`${target.name}@${digest}`, () => fetch(target, digest));
     },
     byTag: get,

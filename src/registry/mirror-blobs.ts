@@ -71,7 +71,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
       if (statedBytes !== undefined && statedBytes > 0 && request.startBytes >= statedBytes) {
         // Nothing can be read from there: most likely the answer is 416, and nothing is fetched for it.
         const follow = (start: number, end: number | undefined, abort: AbortSignal) => fetchLate(target, digest, { start, end, abort });
-        return { kind: 'arriving', sizeBytes: statedBytes, follow };
+        return { kind: 'arriving', sizeBytes: statedBytes, follow, from: 'miss' };
       }
       if (statedBytes !== undefined && (await linkPublic(target, digest))) return requireStored(target, digest);
       return fetchBlob(target, digest, statedBytes, request, signal);
@@ -84,7 +84,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
 
   async function stored(repository: string, digest: Digest): Promise<BlobAnswer | undefined> {
     const found = await content.blob(repository, digest);
-    return found === undefined ? undefined : { ...store.open(found.storageKey), sizeBytes: found.sizeBytes };
+    return found === undefined ? undefined : { ...store.open(found.storageKey), sizeBytes: found.sizeBytes, from: 'hit' };
   }
 
   async function requireStored(target: MirrorTarget, digest: Digest): Promise<BlobAnswer> {
@@ -147,18 +147,18 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
     signal: AbortSignal,
   ): Promise<BlobAnswer> {
     const isSmall = (fill.totalBytes ?? Number.MAX_SAFE_INTEGER) <= smallBlobMaxBytes;
-    const kept = fill.settled.then(async () => {
+    const kept = fill.settled.then(async (): Promise<BlobAnswer> => {
       const found =
         (await stored(target.name, digest)) ?? ((await linkPublic(target, digest)) ? await stored(target.name, digest) : undefined);
       if (found === undefined) throw blobUnknown(digest);
-      return found;
+      return { ...found, from: 'miss' };
     });
     // Whoever leaves early leaves nobody to hear of a failure.
     kept.catch(() => undefined);
     const left = rejectionOf(signal);
     const arriving = async (): Promise<BlobAnswer> => {
       if (!(await fill.readable(request.startBytes, signal))) return kept;
-      return { kind: 'arriving', sizeBytes: fill.totalBytes, follow: fill.follow };
+      return { kind: 'arriving', sizeBytes: fill.totalBytes, follow: fill.follow, from: 'miss' };
     };
     try {
       return await Promise.race([left.promise, kept, ...(isSmall ? [] : [arriving()])]);

@@ -18,7 +18,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { Tag } from '../oci/reference.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Source } from '../upstream/source.ts';
-import { type ManifestAnswer, manifestUnknown } from './answers.ts';
+import { type ContentOrigin, type ManifestAnswer, manifestUnknown } from './answers.ts';
 import type { ManifestFetcher } from './manifest-fetch.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirrorTimings } from './mirror-timings.ts';
@@ -83,9 +83,9 @@ export function createTagResolver(options: {
       const known = await content.manifestByTag(target.name, tag);
       const key = `${target.name} ${tag}`;
       const ageMs = clock.nowMs() - (known?.verifiedAtMs ?? 0);
-      if (known !== undefined && ageMs >= 0 && ageMs < rules.tagTtlMs) return answer(known);
+      if (known !== undefined && ageMs >= 0 && ageMs < rules.tagTtlMs) return answer(known, 'hit');
       const standing = ageMs < rules.staleIfErrorMs ? known : undefined;
-      if (standing !== undefined && (resting.get(key) ?? 0) > clock.monotonicMs()) return answer(standing, staleWarning(standing));
+      if (standing !== undefined && (resting.get(key) ?? 0) > clock.monotonicMs()) return answer(standing, 'stale', staleWarning(standing));
       const waitMs = standing === undefined ? firstPullWaits * timings.manifestTimeoutMs : rules.revalidateTimeoutMs;
       const flight = flights.run(key, () =>
         check({ target, tag, key, known, standing, deadlineMs: clock.monotonicMs() + waitMs, attempts: [] }),
@@ -99,7 +99,7 @@ export function createTagResolver(options: {
     const answered = new AbortController();
     const late = clock.sleep(rules.revalidateTimeoutMs, answered.signal).then(() => {
       rest(key);
-      return answer(standing, staleWarning(standing));
+      return answer(standing, 'stale', staleWarning(standing));
     });
     late.catch(() => undefined);
     try {
@@ -131,7 +131,7 @@ export function createTagResolver(options: {
     options.onFailure(key, attempts);
     const { repositoryId, digest, trust } = standing;
     await database.run('recordTagCheck', { repositoryId, tag, digest, verified: false, trust, trail: '' });
-    return answer(standing, staleWarning(standing));
+    return answer(standing, 'stale', staleWarning(standing));
   }
 
   /** The first authority that answers decides; 'absent' is its word too. Undefined when none could be asked. */
@@ -216,19 +216,19 @@ export function createTagResolver(options: {
     if (known !== undefined && known.digest === word.digest) {
       const { repositoryId, digest } = known;
       await database.run('recordTagCheck', { repositoryId, tag, digest, verified: true, trust: word.trust, trail });
-      return answer({ ...known, trust: word.trust });
+      return answer({ ...known, trust: word.trust }, 'revalidated');
     }
     const manifest = word.manifest ?? (await fetcher.byDigest(target, word.digest));
     await fetcher.setTag(target, tag, manifest, word.trust, trail);
-    return word.trust === 'unconfirmed' ? { ...manifest, warning: unconfirmedWarning } : manifest;
+    return { ...manifest, from: 'miss', ...(word.trust === 'unconfirmed' ? { warning: unconfirmedWarning } : {}) };
   }
 }
 
 const unconfirmedWarning = '299 - "unconfirmed tag: no authority could be asked and no second source agrees yet"';
 
-function answer(known: StoredTag, warning?: string): ManifestAnswer {
+function answer(known: StoredTag, from: ContentOrigin, warning?: string): ManifestAnswer {
   const text = warning ?? (known.trust === 'unconfirmed' ? unconfirmedWarning : undefined);
-  return { digest: known.digest, mediaType: known.mediaType, bytes: known.bytes, ...(text === undefined ? {} : { warning: text }) };
+  return { digest: known.digest, mediaType: known.mediaType, bytes: known.bytes, from, ...(text === undefined ? {} : { warning: text }) };
 }
 
 function staleWarning(known: StoredTag): string {

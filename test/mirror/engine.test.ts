@@ -9,7 +9,7 @@ import { BlobStoreError } from '../../src/blobs/store.ts';
 import type { Database } from '../../src/db/database.ts';
 import { OciError } from '../../src/oci/errors.ts';
 import { bytesOf, type Engine, startEngine } from './engine.ts';
-import { type Answer, breakAt, type FakeSource, flipByte, on, startFakeSource } from './fake-source.ts';
+import { breakAt, type FakeSource, flipByte, on, stall, startFakeSource } from './fake-source.ts';
 import { until } from './harness.ts';
 import { type Content, digestOf, imageOf } from './images.ts';
 import { auditStore, openBlobFiles, stagedFiles } from './stored.ts';
@@ -53,7 +53,6 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
     return error instanceof OciError ? error.code : String(error);
   }
 }
-const stall = (answer: Answer): Answer => ({ ...answer, silence: 'stall' });
 
 describe('a source that says nothing', () => {
   test('to a manifest is passed over after its time', async () => {

@@ -1,0 +1,94 @@
+// What an operator watches the server with, put together: metrics of the process, the sources, the pulls, the disk and the requests, and the
+// paths that show them. It must never be in the way of a pull: counting is a few nanoseconds, and everything else happens when somebody asks.
+
+import type { BlobStore } from '../blobs/store.ts';
+import type { Config } from '../config/config.ts';
+import type { Database } from '../db/database.ts';
+import { countUploads } from '../db/uploads.ts';
+import type { Log } from '../lib/log.ts';
+import { createMetrics, type Metrics } from '../lib/metrics.ts';
+import { watchProcess } from '../lib/process-metrics.ts';
+import type { Pull } from '../registry/pull.ts';
+import { countPulls } from '../registry/pull-metrics.ts';
+import { type AlarmKind, createSourceMetrics } from '../registry/source-metrics.ts';
+import type { SourcePool } from '../registry/source-pool.ts';
+import type { Outcome } from '../upstream/health.ts';
+import type { Authentication } from './authentication.ts';
+import { createMetricsEndpoint, startMetricsServer } from './metrics.ts';
+import { createRequestMetrics, type MeasureRequest } from './request-metrics.ts';
+
+export interface Monitoring {
+  readonly metrics: Metrics;
+  /** For the health of the sources. */
+  onOutcome(sourceId: string, outcome: Outcome): void;
+  /** For what finds something an operator should hear of. */
+  onAlarm(kind: AlarmKind, fields: Readonly<Record<string, unknown>>): void;
+  counted(pull: Pull): Pull;
+  /** Names the parts that are read at a scrape, and opens the listener of its own where one is configured. */
+  start(parts: MonitoredParts): MonitoringServer;
+}
+
+export interface MonitoredParts {
+  readonly pool: SourcePool;
+  readonly store: Pick<BlobStore, 'freeSpace'>;
+  readonly database: Database;
+  readonly authentication: Pick<Authentication, 'identify'>;
+  readonly log: Log;
+}
+
+/** What the HTTP server needs of it. */
+export interface MonitoringServer {
+  readonly measure: MeasureRequest;
+  /** The answer to a path of this room; undefined for any other. Throws coded errors. */
+  answer(request: Request, path: string, query: string): Promise<Response> | undefined;
+  stop(): Promise<void>;
+}
+
+export function createMonitoring(options: { config: Pick<Config, 'metrics'>; version: string }): Monitoring {
+  const { config } = options;
+  const metrics = createMetrics();
+  const ofProcess = watchProcess(metrics, options.version);
+  const ofSources = createSourceMetrics(metrics);
+  const measure = createRequestMetrics(metrics);
+  return {
+    metrics,
+    onOutcome: ofSources.onOutcome,
+    onAlarm: ofSources.onAlarm,
+    counted: (pull) => countPulls(pull, metrics),
+    start: (parts) => {
+      ofSources.watch(parts.pool);
+      watchStore(metrics, parts);
+      const endpoint = createMetricsEndpoint({ metrics, config: config.metrics, authentication: parts.authentication });
+      const listener = config.metrics.listen === undefined ? undefined : startMetricsServer(metrics, config.metrics.listen);
+      if (listener !== undefined) parts.log.info('metrics.listening', { hostname: config.metrics.listen?.hostname, port: listener.port });
+      return {
+        measure,
+        answer: (request, path) => (path === '/metrics' ? endpoint.answer(request) : undefined),
+        stop: async () => {
+          ofProcess.stop();
+          await listener?.stop();
+        },
+      };
+    },
+  };
+}
+
+function watchStore(metrics: Metrics, { store, database }: MonitoredParts): void {
+  metrics.gauge({
+    name: 'breakwater_disk_bytes',
+    help: 'The file system of the blobs: kind is free or total.',
+    labels: ['kind'],
+    read: async () => {
+      const { freeBytes, totalBytes } = await store.freeSpace();
+      return [
+        [['free'], freeBytes],
+        [['total'], totalBytes],
+      ];
+    },
+  });
+  metrics.gauge({
+    name: 'breakwater_upload_sessions',
+    help: 'Pushes of blobs that were begun and neither finished nor cancelled.',
+    read: async () => [[[], await countUploads(database.read)]],
+  });
+}

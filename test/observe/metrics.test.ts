@@ -1,0 +1,264 @@
+// `/metrics` of a running server with fake sources: what it counts, who may read it, and that a real Prometheus takes it.
+
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type FakeSource, startFakeSource, status } from '../mirror/fake-source.ts';
+import { basic, pull, until } from '../mirror/harness.ts';
+import { imageOf } from '../mirror/images.ts';
+import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
+import { requireTools } from '../support/requirements.ts';
+import { type Family, parseExposition, readValue } from './exposition.ts';
+
+/** Starting a server takes its time on a busy machine. */
+setDefaultTimeout(60_000);
+
+const token = 'a-token-of-the-test';
+let server: RunningBreakwater;
+let good: FakeSource;
+let bad: FakeSource;
+beforeAll(async () => {
+  [good, bad] = await Promise.all([startFakeSource(), startFakeSource()]);
+  server = await startBreakwater({
+    config: JSON.stringify({
+      presets: false,
+      probes: { enabled: false },
+      metrics: { token, listen: '127.0.0.1:0' },
+      mirror: { root: 'one.test', tag_ttl: '1h' },
+      registries: {
+        'one.test': {
+          sources: [
+            { url: bad.url, trust: 'digest-only', priority: 1 },
+            { url: good.url, trust: 'authority', priority: 2 },
+          ],
+        },
+      },
+    }),
+  });
+});
+afterAll(async () => {
+  await server?.stop();
+  await Promise.all([good?.stop(), bad?.stop()]);
+});
+
+async function scrape(from = server, accept = ''): Promise<Map<string, Family>> {
+  const response = await fetch(`${from.url}/metrics`, {
+    headers: { authorization: `Bearer ${token}`, ...(accept === '' ? {} : { accept }) },
+  });
+  expect(response.status).toBe(200);
+  expect(response.headers.get('content-type')).toContain('text/plain');
+  return parseExposition(await response.text());
+}
+
+test('a scrape is by the format, and every metric has a help text and a name with its unit', async () => {
+  const families = await scrape();
+  expect(families.size).toBeGreaterThan(15);
+  for (const [name, { help, type }] of families) {
+    expect(help).not.toBe('');
+    expect(name).toMatch(/^(breakwater|process)_[a-z_]+$/);
+    if (type === 'counter') expect(name).toEndWith('_total');
+  }
+});
+
+test('a pull is counted by its registry and by where the content came from, the requests by source and verdict', async () => {
+  const image = imageOf([3_000]);
+  good.add('apps/counted', image, 'v1');
+  bad.rule((request) => (request.path.includes('/apps/counted/') ? status(500)() : undefined));
+  const before = await scrape();
+  for (let round = 0; round < 2; round++) {
+    expect((await pull(server, '/v2/apps/counted/manifests/v1')).status).toBe(200);
+    const layer = image.layers[0];
+    if (layer === undefined) throw new Error('no layer');
+    expect((await pull(server, `/v2/apps/counted/blobs/${layer.digest}`)).bytes.equals(layer.bytes)).toBe(true);
+  }
+  const after = await scrape();
+  const grown = (name: string, labels: Record<string, string>): number =>
+    (readValue(after, name, labels) ?? 0) - (readValue(before, name, labels) ?? 0);
+  for (const kind of ['manifest', 'blob']) {
+    expect(grown('breakwater_pulls_total', { registry: 'one.test', kind, outcome: 'miss' })).toBe(1);
+    expect(grown('breakwater_pulls_total', { registry: 'one.test', kind, outcome: 'hit' })).toBe(1);
+  }
+  const ofGood = { registry: 'one.test', source: good.url };
+  expect(grown('breakwater_source_requests_total', { ...ofGood, verdict: 'ok' })).toBeGreaterThanOrEqual(2);
+  expect(
+    grown('breakwater_source_requests_total', { registry: 'one.test', source: bad.url, verdict: 'server-error' }),
+  ).toBeGreaterThanOrEqual(1);
+  expect(grown('breakwater_source_received_bytes_total', ofGood)).toBe(3_000 + image.manifest.bytes.length);
+  expect(grown('breakwater_source_first_byte_seconds_count', ofGood)).toBeGreaterThanOrEqual(2);
+  expect(readValue(after, 'breakwater_source_up', ofGood)).toBe(1);
+  expect(readValue(after, 'breakwater_source_state', { ...ofGood, state: 'up' })).toBe(1);
+  expect(readValue(after, 'breakwater_source_state', { ...ofGood, state: 'open' })).toBe(0);
+  expect(grown('breakwater_http_requests_total', { route: 'manifests', method: 'GET', status: '200' })).toBe(2);
+  expect(grown('breakwater_http_request_duration_seconds_count', { route: 'blobs', method: 'GET' })).toBe(2);
+});
+
+test('an absent tag is counted as absent, not as an error', async () => {
+  const before = await scrape();
+  expect((await pull(server, '/v2/apps/nothing/manifests/v1')).status).toBe(404);
+  const labels = { registry: 'one.test', kind: 'manifest', outcome: 'absent' };
+  expect(
+    (readValue(await scrape(), 'breakwater_pulls_total', labels) ?? 0) - (readValue(before, 'breakwater_pulls_total', labels) ?? 0),
+  ).toBe(1);
+});
+
+test('a source that is down is shown as down', async () => {
+  const gone = await startFakeSource();
+  const other = await startBreakwater({
+    config: JSON.stringify({
+      presets: false,
+      probes: { enabled: false },
+      metrics: { token },
+      mirror: { root: 'gone.test' },
+      registries: { 'gone.test': { sources: [{ url: gone.url, trust: 'authority' }] } },
+    }),
+  });
+  try {
+    await gone.stop();
+    expect((await pull(other, '/v2/apps/app/manifests/v1')).status).toBe(503);
+    const families = await scrape(other);
+    const labels = { registry: 'gone.test', source: gone.url };
+    expect(readValue(families, 'breakwater_source_up', labels)).toBe(0);
+    expect(readValue(families, 'breakwater_source_state', { ...labels, state: 'open' })).toBe(1);
+    expect(readValue(families, 'breakwater_source_blocked_seconds', labels)).toBeGreaterThan(0);
+    expect(readValue(families, 'breakwater_pulls_total', { registry: 'gone.test', kind: 'manifest', outcome: 'error' })).toBe(1);
+  } finally {
+    await other.stop();
+  }
+});
+
+test('disk, uploads and the process are told', async () => {
+  const families = await scrape();
+  expect(readValue(families, 'breakwater_disk_bytes', { kind: 'total' })).toBeGreaterThan(
+    readValue(families, 'breakwater_disk_bytes', { kind: 'free' }) ?? 0,
+  );
+  expect(readValue(families, 'breakwater_upload_sessions')).toBe(0);
+  expect(readValue(families, 'process_resident_memory_bytes')).toBeGreaterThan(1_000_000);
+  expect(readValue(families, 'process_cpu_seconds_total')).toBeGreaterThan(0);
+  expect(readValue(families, 'breakwater_event_loop_delay_seconds', { statistic: 'max' })).toBeGreaterThanOrEqual(0);
+});
+
+test('no repository, tag or digest is in any label', async () => {
+  const image = imageOf([200]);
+  good.add('secretive/name', image, 'hidden-tag');
+  await pull(server, '/v2/secretive/name/manifests/hidden-tag');
+  const response = await fetch(`${server.url}/metrics`, { headers: basic(server) });
+  const text = await response.text();
+  for (const word of ['secretive', 'hidden-tag', 'sha256:', token, server.adminPassword]) expect(text).not.toContain(word);
+});
+
+test('unknown methods and paths do not make new labels', async () => {
+  for (const path of ['/a', '/b', '/c/d']) await fetch(`${server.url}${path}`, { method: 'PROPFIND' });
+  const families = await scrape();
+  const routes = new Set(families.get('breakwater_http_requests_total')?.samples.map((sample) => sample.labels['route']));
+  expect([...routes].filter((route) => route?.includes('/'))).toEqual([]);
+  expect(readValue(families, 'breakwater_http_requests_total', { route: 'other', method: 'other', status: '404' })).toBeGreaterThanOrEqual(
+    3,
+  );
+});
+
+describe('who may read it', () => {
+  const statusOf = async (headers: Record<string, string>): Promise<number> => (await fetch(`${server.url}/metrics`, { headers })).status;
+  test('an administrator and the bearer of the token may, nobody else', async () => {
+    expect(await statusOf(basic(server))).toBe(200);
+    expect(await statusOf({ authorization: `Bearer ${token}` })).toBe(200);
+    expect(await statusOf({})).toBe(401);
+    expect(await statusOf({ authorization: `Bearer ${token}x` })).toBe(401);
+    expect(await statusOf({ authorization: `Basic ${btoa('admin:wrong')}` })).toBe(401);
+  });
+  test('a registry token opens nothing', async () => {
+    const response = await fetch(`${server.url}/service/token?service=x`, { headers: basic(server) });
+    const { token: ofRegistry } = (await response.json()) as { token: string };
+    expect(await statusOf({ authorization: `Bearer ${ofRegistry}` })).toBe(401);
+  });
+  test('only GET and HEAD', async () => {
+    const response = await fetch(`${server.url}/metrics`, { method: 'POST', headers: basic(server) });
+    expect(response.status).toBe(405);
+    expect(response.headers.get('allow')).toBe('GET, HEAD');
+    const head = await fetch(`${server.url}/metrics`, { method: 'HEAD', headers: basic(server) });
+    expect(head.status).toBe(200);
+    expect(await head.text()).toBe('');
+  });
+  test('the listener of its own needs no login and has nothing else', async () => {
+    const port = metricsPort(server);
+    const open = await fetch(`http://127.0.0.1:${port}/metrics`);
+    expect(open.status).toBe(200);
+    expect(readValue(parseExposition(await open.text()), 'breakwater_source_up', { source: good.url })).toBe(1);
+    for (const path of ['/v2/', '/api/v2.0/sources', '/', '/status.json'])
+      expect((await fetch(`http://127.0.0.1:${port}${path}`)).status).toBe(404);
+  });
+});
+
+test('OpenMetrics is given to a scraper that asks for it', async () => {
+  const response = await fetch(`${server.url}/metrics`, {
+    headers: { ...basic(server), accept: 'application/openmetrics-text;version=1.0.0' },
+  });
+  expect(response.headers.get('content-type')).toContain('application/openmetrics-text');
+  const text = await response.text();
+  expect(text.endsWith('# EOF\n')).toBe(true);
+  expect(text).toContain('# TYPE breakwater_source_requests counter');
+});
+
+describe.skipIf(!requireTools('promtool'))('promtool', () => {
+  test('has nothing to say against the exposition', async () => {
+    const text = await (await fetch(`${server.url}/metrics`, { headers: basic(server) })).text();
+    const check = Bun.spawnSync(['promtool', 'check', 'metrics'], { stdin: Buffer.from(text) });
+    expect(`${check.stdout}${check.stderr}`.trim()).toBe('');
+    expect(check.exitCode).toBe(0);
+  });
+});
+
+describe.skipIf(!requireTools('prometheus'))('a real Prometheus', () => {
+  test('scrapes the server with the token and answers queries about it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'breakwater-prometheus-'));
+    writeFileSync(join(folder, 'token'), token);
+    writeFileSync(
+      join(folder, 'prometheus.yml'),
+      JSON.stringify({
+        global: { scrape_interval: '1s' },
+        scrape_configs: [
+          {
+            job_name: 'breakwater',
+            authorization: { credentials_file: join(folder, 'token') },
+            static_configs: [{ targets: [`127.0.0.1:${server.port}`] }],
+          },
+        ],
+      }),
+    );
+    const probe = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() });
+    const port = probe.port;
+    await probe.stop(true);
+    const prometheus = Bun.spawn(
+      [
+        'prometheus',
+        `--config.file=${join(folder, 'prometheus.yml')}`,
+        `--storage.tsdb.path=${join(folder, 'tsdb')}`,
+        `--web.listen-address=127.0.0.1:${port}`,
+      ],
+      { stdout: 'ignore', stderr: 'ignore' },
+    );
+    const ask = async (query: string): Promise<string | undefined> => {
+      const response = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(query)}`).catch(() => undefined);
+      if (response?.ok !== true) return undefined;
+      const body = (await response.json()) as { data: { result: { value: [number, string] }[] } };
+      return body.data.result[0]?.value[1];
+    };
+    try {
+      await until(async () => (await ask('up{job="breakwater"}')) === '1', 60_000);
+      await until(async () => (await ask(`breakwater_source_up{source="${good.url}"}`)) === '1', 20_000);
+      await until(async () => (await ask('histogram_quantile(0.5, breakwater_source_first_byte_seconds_bucket)')) !== undefined, 20_000);
+    } finally {
+      prometheus.kill();
+      await prometheus.exited;
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }, 120_000);
+});
+
+function metricsPort(of: RunningBreakwater): number {
+  const line = of
+    .logs()
+    .split('\n')
+    .find((one) => one.includes('metrics.listening'));
+  return Number(/"port":(\d+)/.exec(line ?? '')?.[1]);
+}
