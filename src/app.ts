@@ -42,6 +42,7 @@ import { createUploads } from './registry/uploads.ts';
 import { createUpstreamClient } from './upstream/client.ts';
 import { fixedCredential } from './upstream/credentials.ts';
 import { createSourceHealth } from './upstream/health.ts';
+import { createLoginBook } from './upstream/logins.ts';
 import type { Source } from './upstream/source.ts';
 
 const sweepIntervalMs = 10 * 60 * 1000;
@@ -113,19 +114,22 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
   const ingest = createIngest({ store, database });
   const repositories = createRepositories({ database, content });
+  const logins = createLoginBook({
+    clock,
+    onQuotaLow: (source, credential, quota) => log.warn('upstream.quota-low', { source, credential, ...quota }),
+  });
+  const monitoring = createMonitoring({ config, version: pkg.version });
+  const health = createSourceHealth({ clock, logins, onOutcome: monitoring.onOutcome });
   const client = createUpstreamClient({
     clock,
     log,
+    logins,
+    observer: health,
     version: pkg.version,
     egress: egress.ask,
     limits: { connectionsPerHost: limits.upstream.connectionsPerHost },
   });
-  const monitoring = createMonitoring({ config, version: pkg.version });
-  const pool = createSourcePool({
-    sources: sourcesOf(config),
-    health: createSourceHealth({ clock, onOutcome: monitoring.onOutcome }),
-    clock,
-  });
+  const pool = createSourcePool({ sources: sourcesOf(config), health, clock });
   const mirror = createMirror({
     content,
     database,

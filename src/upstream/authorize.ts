@@ -1,13 +1,20 @@
 // The challenge flow: asks, answers a 401 with a token or Basic, and gives up after one refresh. It must never send more than three requests
-// for one answer (fault F17), never act on a challenge that another origin sent, and never send a secret where realm.ts does not allow it.
-// wire.md 2.2; distribution "Token Authentication Specification".
+// for one answer with one login (fault F17), never act on a challenge that another origin sent, and never send a secret where realm.ts does
+// not allow it. A login whose quota is spent or that is refused rests, and the next one is used (logins.ts).
+// wire.md 2.2, 2.3; distribution "Token Authentication Specification"; faults F17, F18, F20, F27-F29.
 
+import type { Clock } from '../lib/clock.ts';
 import { createLru } from '../lib/lru.ts';
 import { readError } from './body.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
+import { classifyStatus, isAbuseLimit } from './classify.ts';
+import type { CredentialSource } from './credentials.ts';
+import type { HostGate } from './host-gate.ts';
+import { type AskKind, anonymousId, type LoginBook } from './logins.ts';
+import { type Quota, readQuota } from './quota.ts';
 import { judgeRealm } from './realm.ts';
 import { follow } from './redirect.ts';
-import { locateRepository, type Source } from './source.ts';
+import { locateRepository, type RepositoryTarget, type Source } from './source.ts';
 import { basicAuthorization, type HeldToken, type TokenRequest, type TokenStore } from './token.ts';
 import type { Hop, Transport } from './transport.ts';
 import type { UpstreamLimits } from './upstream-limits.ts';
@@ -19,13 +26,21 @@ export interface PullRequest {
   /** Behind the repository's URL, e.g. `/manifests/latest`; may hold a query. */
   readonly path: string;
   readonly method: 'GET' | 'HEAD';
+  readonly kind: AskKind;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal;
 }
 
+export interface AuthorizedHop {
+  readonly hop: Hop;
+  /** The login that was used, or `anonymous`. */
+  readonly credentialId: string;
+  readonly quota?: Quota;
+}
+
 export interface Authorizer {
-  /** The answer, of any status but an own-origin 401 that can be answered. Throws UpstreamError. */
-  send(request: PullRequest): Promise<Hop>;
+  /** The answer, of any status but an own-origin 401 that can be answered and an own-origin 429. Throws UpstreamError. */
+  send(request: PullRequest): Promise<AuthorizedHop>;
 }
 
 /** How a source wants to be asked. */
@@ -39,72 +54,188 @@ interface Pass {
   readonly token?: { readonly request: TokenRequest; readonly held: HeldToken };
 }
 
-const requestsMax = 3;
+/** One call and what it has used up. */
+interface Errand {
+  readonly request: PullRequest;
+  readonly target: RepositoryTarget;
+  readonly url: URL;
+  readonly wayKey: string;
+  requestsLeft: number;
+}
 
-export function createAuthorizer(parts: { transport: Transport; limits: UpstreamLimits; tokens: TokenStore }): Authorizer {
-  const { tokens } = parts;
+/** The end of one login's try: the answer, or why there is none and whether another login may help. */
+type Tried = AuthorizedHop | { readonly error: UpstreamError; readonly mayOtherHelp: boolean };
+
+const requestsMax = 3;
+const requestsPerFurtherLogin = 2;
+
+export function createAuthorizer(parts: {
+  transport: Transport;
+  limits: UpstreamLimits;
+  tokens: TokenStore;
+  logins: LoginBook;
+  gate: HostGate;
+  clock: Clock;
+}): Authorizer {
+  const { tokens, logins } = parts;
   // The last challenge of each source, so that the next request need not fail first.
   const ways = createLru<string, Way>({ maxEntries: 1_000 });
 
-  const passFor = async (request: PullRequest, way: Way, scopeName: string): Promise<Pass | undefined> => {
-    const [credential] = request.source.credentials ?? [];
-    if (way.kind === 'basic') {
-      return credential === undefined ? undefined : { authorization: basicAuthorization(await credential.get(request.signal)) };
-    }
-    const tokenRequest: TokenRequest = {
-      source: request.source,
-      realm: way.realm,
-      service: way.service,
-      scope: `repository:${scopeName}:pull`,
-      login: way.isPinned ? await credential?.get(request.signal) : undefined,
-    };
-    const held = await tokens.get(tokenRequest, request.signal);
-    return { authorization: `Bearer ${held.value.reveal()}`, token: { request: tokenRequest, held } };
+  const passFor = async (errand: Errand, way: Way, credential: CredentialSource | undefined): Promise<Pass | undefined> => {
+    const { source, signal } = errand.request;
+    const login = way.kind === 'basic' || way.isPinned ? await credential?.get(signal) : undefined;
+    if (way.kind === 'basic') return login === undefined ? undefined : { authorization: basicAuthorization(login) };
+    const scope = `repository:${errand.target.scopeName}:pull`;
+    const request: TokenRequest = { source, realm: way.realm, service: way.service, scope, login };
+    const held = await tokens.get(request, signal);
+    return { authorization: `Bearer ${held.value.reveal()}`, token: { request, held } };
   };
 
-  const send = async (request: PullRequest): Promise<Hop> => {
-    const { source, signal } = request;
-    const target = locateRepository(source, request.repository);
-    const url = new URL(`${target.base}${request.path}`);
-    const wayKey = `${source.id} ${source.url}`;
-    const learned = ways.get(wayKey);
-    // Without a token the source may still answer, so a failing token service does not stop the first try.
-    let pass =
-      learned === undefined
-        ? undefined
-        : await passFor(request, learned, target.scopeName).catch((error: unknown) => keepAbort(error, signal));
-    for (let count = 1; ; count++) {
-      const hop = await follow(parts, {
-        source,
-        url,
-        method: request.method,
-        headers: request.headers,
-        signal,
-        authorization: pass?.authorization,
-      });
-      if (hop.status !== 401 || hop.url.origin !== url.origin) return hop;
-      const challenges = parseChallenges(hop.headers.get('www-authenticate') ?? '');
-      await readError(hop, { maxBytes: parts.limits.errorMaxBytes, signal });
-      if (pass?.token !== undefined) tokens.drop(pass.token.request, pass.token.held);
-      const isScopeRefused =
-        pass !== undefined && challenges.some((challenge) => challenge.parameters.get('error') === 'insufficient_scope');
-      const isBasicRefused = pass !== undefined && pass.token === undefined;
-      if (count >= requestsMax || isScopeRefused || isBasicRefused) {
-        throw new UpstreamError('unauthorized', {
-          detail: pass === undefined ? 'asks for a login' : 'refuses the login it was given',
-          status: 401,
-          origin: url.origin,
-        });
-      }
-      const way = chooseWay(source, challenges);
-      ways.set(wayKey, way);
-      pass = await passFor(request, way, target.scopeName);
-      if (pass === undefined)
-        throw new UpstreamError('unauthorized', { detail: 'asks for a login and has none configured', status: 401, origin: url.origin });
+  const exchange = (errand: Errand, pass: Pass | undefined): Promise<Hop> => {
+    errand.requestsLeft--;
+    const { source, method, headers, signal } = errand.request;
+    return follow(parts, { source, url: errand.url, method, headers, signal, authorization: pass?.authorization });
+  };
+
+  /** The source's 429, charged to whom it concerns: the host when it looks like a flood guard, else the login. */
+  const limitedBy = async (errand: Errand, hop: Hop, credentialId: string): Promise<UpstreamError> => {
+    const { source, kind, signal } = errand.request;
+    const body = await readError(hop, { maxBytes: parts.limits.errorMaxBytes, signal });
+    const answer = { status: hop.status, headers: hop.headers, body, origin: hop.url.origin };
+    const error = classifyStatus(answer, { trust: source.trust, nowMs: parts.clock.nowMs() });
+    if (isAbuseLimit(answer)) {
+      parts.gate.slowDown(hop.url.host);
+      return error;
     }
+    const quota = readQuota(hop.headers);
+    if (quota !== undefined) logins.noteQuota(source.id, credentialId, quota);
+    const verdict = logins.noteLimit(source.id, credentialId, { kind, retryAfterMs: error.retryAfterMs });
+    if (verdict === error.verdict) return error;
+    const { detail, retryAfterMs } = error;
+    return new UpstreamError(verdict, {
+      detail,
+      status: hop.status,
+      origin: hop.url.origin,
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    });
+  };
+
+  /** Answers from the source's own origin are judged; undefined for a 401, which the caller answers. */
+  const judge = async (errand: Errand, hop: Hop, credentialId: string): Promise<Tried | undefined> => {
+    const isOwn = hop.url.origin === errand.url.origin;
+    if (isOwn && hop.status === 401) return undefined;
+    if (isOwn && hop.status === 429) {
+      const error = await limitedBy(errand, hop, credentialId);
+      return { error, mayOtherHelp: !isFloodGuard(parts.gate, hop.url.host) };
+    }
+    const quota = isOwn ? readQuota(hop.headers) : undefined;
+    if (quota === undefined) return { hop, credentialId };
+    logins.noteQuota(errand.request.source.id, credentialId, quota);
+    return { hop, credentialId, quota };
+  };
+
+  /** Reads the challenge of a 401 and remembers it. */
+  const learn = async (errand: Errand, hop: Hop): Promise<{ way: Way; isScopeRefused: boolean }> => {
+    const challenges = parseChallenges(hop.headers.get('www-authenticate') ?? '');
+    await readError(hop, { maxBytes: parts.limits.errorMaxBytes, signal: errand.request.signal });
+    const way = chooseWay(errand.request.source, challenges);
+    ways.set(errand.wayKey, way);
+    return { way, isScopeRefused: challenges.some((challenge) => challenge.parameters.get('error') === 'insufficient_scope') };
+  };
+
+  const tryLogin = async (
+    errand: Errand,
+    start: { way: Way; isNew: boolean; credential: CredentialSource | undefined },
+  ): Promise<Tried> => {
+    const { source, signal } = errand.request;
+    let { way, isNew } = start;
+    for (;;) {
+      const isUsed = start.credential !== undefined && (way.kind === 'basic' || way.isPinned);
+      const credentialId = isUsed ? (start.credential?.id ?? anonymousId) : anonymousId;
+      let pass: Pass | undefined;
+      try {
+        pass = await passFor(errand, way, start.credential);
+      } catch (error) {
+        if (signal.aborted) throw signal.reason;
+        if (!(error instanceof UpstreamError)) throw error;
+        if (isUsed && isRefusal(error)) {
+          if (error.status === 401) refuse(source, start.credential);
+          return { error, mayOtherHelp: true };
+        }
+        // Without a token the source may still answer, so a failing token service does not stop the first try.
+        if (isNew) return { error, mayOtherHelp: isUsed };
+      }
+      if (pass === undefined && isNew)
+        return { error: unauthorized('asks for a login and has none configured', errand.url), mayOtherHelp: false };
+      const hop = await exchange(errand, pass);
+      const judged = await judge(errand, hop, pass === undefined ? anonymousId : credentialId);
+      if (judged !== undefined) return judged;
+      if (pass?.token !== undefined) tokens.drop(pass.token.request, pass.token.held);
+      const learned = await learn(errand, hop);
+      if (pass !== undefined && (learned.isScopeRefused || pass.token === undefined)) {
+        if (pass.token === undefined) refuse(source, start.credential);
+        return { error: unauthorized('refuses the login it was given', errand.url), mayOtherHelp: true };
+      }
+      if (errand.requestsLeft <= 0)
+        return {
+          error: unauthorized(pass === undefined ? 'asks for a login' : 'refuses the login it was given', errand.url),
+          mayOtherHelp: false,
+        };
+      way = learned.way;
+      isNew = true;
+    }
+  };
+
+  const refuse = (source: Source, credential: CredentialSource | undefined): void => {
+    if (credential === undefined) return;
+    logins.noteRefused(source.id, credential.id);
+    credential.forget?.();
+  };
+
+  const send = async (request: PullRequest): Promise<AuthorizedHop> => {
+    const { source } = request;
+    const target = locateRepository(source, request.repository);
+    const wayKey = `${source.id} ${source.url}`;
+    const errand: Errand = { request, target, url: new URL(`${target.base}${request.path}`), wayKey, requestsLeft: requestsMax };
+    let way = ways.get(wayKey);
+    const isNew = way === undefined;
+    if (way === undefined) {
+      logins.usable(source, request.kind, true);
+      const hop = await exchange(errand, undefined);
+      const judged = await judge(errand, hop, anonymousId);
+      if (judged !== undefined) return answerOf(judged);
+      way = (await learn(errand, hop)).way;
+    }
+    let firstError: UpstreamError | undefined;
+    for (const credential of logins.usable(source, request.kind, way.kind === 'bearer')) {
+      if (firstError !== undefined) errand.requestsLeft = Math.max(errand.requestsLeft, requestsPerFurtherLogin);
+      const tried = await tryLogin(errand, { way, isNew: isNew || firstError !== undefined, credential });
+      if ('hop' in tried) return tried;
+      firstError ??= tried.error;
+      if (!tried.mayOtherHelp) break;
+    }
+    throw firstError ?? unauthorized('asks for a login and has none configured', errand.url);
   };
 
   return { send };
+}
+
+function answerOf(tried: Tried): AuthorizedHop {
+  if ('hop' in tried) return tried;
+  throw tried.error;
+}
+
+/** The token service's own refusal of a login: for good (401), for this repository (403), or for now (429). */
+function isRefusal(error: UpstreamError): boolean {
+  return error.verdict === 'token-error' && (error.status === 401 || error.status === 403 || error.status === 429);
+}
+
+function isFloodGuard(gate: HostGate, host: string): boolean {
+  return gate.restMs(host) > 0;
+}
+
+function unauthorized(detail: string, url: URL): UpstreamError {
+  return new UpstreamError('unauthorized', { detail, status: 401, origin: url.origin });
 }
 
 /** Bearer before Basic. Throws `unauthorized` when nothing usable is asked for, `foreign-realm` when the realm may not be asked. */
@@ -118,10 +249,4 @@ function chooseWay(source: Source, challenges: readonly Challenge[]): Way {
   }
   if (challenges.some((challenge) => challenge.scheme === 'basic')) return { kind: 'basic' };
   throw new UpstreamError('unauthorized', { detail: 'answered 401 without a usable challenge', status: 401, origin });
-}
-
-function keepAbort(error: unknown, signal: AbortSignal): undefined {
-  if (signal.aborted) throw signal.reason;
-  if (!(error instanceof UpstreamError)) throw error;
-  return undefined;
 }

@@ -75,7 +75,10 @@ export async function* streamBlob(options: {
   /** Bytes that have to come; undefined when nobody said. */
   length: number | undefined;
   idleTimeoutMs: number;
-  onEnd: () => void;
+  /** Waited for after each piece, which is how a source's byte rate is kept. */
+  slow: (bytes: number) => Promise<void>;
+  /** `ms`: time spent waiting for the source, neither for the reader nor for `slow`. */
+  onEnd: (transfer: { readonly bytes: number; readonly ms: number }) => void;
 }): AsyncGenerator<Uint8Array, void, undefined> {
   const { hop, length } = options;
   const idle = watchIdle(options.clock, options.idleTimeoutMs, () => {
@@ -90,6 +93,7 @@ export async function* streamBlob(options: {
       if (length !== undefined && received > length) {
         throw new UpstreamError('bad-answer', { detail: `more than the ${length} bytes that are due`, origin: hop.url.origin });
       }
+      await options.slow(chunk.length);
       yield chunk;
       idle.begin();
     }
@@ -98,14 +102,15 @@ export async function* streamBlob(options: {
     }
   } finally {
     idle.stop();
-    options.onEnd();
+    options.onEnd({ bytes: received, ms: idle.waitedMs() });
   }
 }
 
 /** Calls `onIdle` once when one wait lasts too long; time the reader takes for itself does not count. One timer for the whole body. */
-function watchIdle(clock: Clock, idleMs: number, onIdle: () => void): { begin(): void; end(): void; stop(): void } {
+function watchIdle(clock: Clock, idleMs: number, onIdle: () => void): { begin(): void; end(): void; stop(): void; waitedMs(): number } {
   const stopped = new AbortController();
   let sinceMs: number | undefined;
+  let totalMs = 0;
   const run = async (): Promise<void> => {
     for (;;) {
       const waitedMs = sinceMs === undefined ? 0 : clock.monotonicMs() - sinceMs;
@@ -119,8 +124,10 @@ function watchIdle(clock: Clock, idleMs: number, onIdle: () => void): { begin():
       sinceMs = clock.monotonicMs();
     },
     end: () => {
+      totalMs += sinceMs === undefined ? 0 : clock.monotonicMs() - sinceMs;
       sinceMs = undefined;
     },
     stop: () => stopped.abort(),
+    waitedMs: () => totalMs,
   };
 }

@@ -96,6 +96,13 @@ export function classifyStatus(answer: ErrorAnswer, context: { trust: Source['tr
   });
 }
 
+/** A 429 of a flood guard, which concerns all that this address asks the host: no word of a quota, of a time or of a registry. wire.md 2.3. */
+export function isAbuseLimit(answer: ErrorAnswer): boolean {
+  if (answer.status !== 429) return false;
+  const { headers } = answer;
+  return headers.get('retry-after') === null && headers.get('ratelimit-remaining') === null && firstErrorCode(answer.body) === undefined;
+}
+
 function verdictOfStatus(status: number, seen: { ociCode: string | undefined; isPage: boolean; trust: Source['trust'] }): Verdict {
   // Some proxies dress a limit up as 401, 403 or 404 (faults F30).
   if (status === 429 || (status >= 400 && seen.ociCode === 'TOOMANYREQUESTS')) return 'rate-limited';
@@ -106,7 +113,8 @@ function verdictOfStatus(status: number, seen: { ociCode: string | undefined; is
     case 402:
     case 403:
     case 451:
-      return 'denied';
+      // A registry refuses in JSON; a page is a wall before it, which lets nothing through (fault F23).
+      return seen.isPage ? 'html' : 'denied';
     case 404:
     case 410:
       // A captive portal answers pages; an authority's word on absence must look like a registry's.

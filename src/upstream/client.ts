@@ -13,7 +13,10 @@ import { type Deadline, startDeadline } from './deadline.ts';
 import { createGuard, type Egress, type Resolve } from './guard.ts';
 import { createHostGate } from './host-gate.ts';
 import { type ReferrersPage, readReferrersPage, readTagPage, type TagPage } from './listing.ts';
+import { type AskKind, createLoginBook, type LoginBook } from './logins.ts';
 import { type ManifestAnswer, type ManifestHead, manifestAccept, readManifest, readManifestHead } from './manifest.ts';
+import { createPace } from './pace.ts';
+import type { Quota } from './quota.ts';
 import { createSessionPool } from './sessions.ts';
 import type { Source } from './source.ts';
 import { createTokenStore } from './token.ts';
@@ -70,17 +73,36 @@ export interface BlobOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Hears what the client sees and its callers do not: health is one. */
+export interface UpstreamObserver {
+  /** An answer's headers are there, whatever the status. */
+  answered(sourceId: string, answer: SeenAnswer): void;
+  /** A body, or the part of it that was read, is through. `ms` is the time spent waiting for the source, not for the reader. */
+  transferred(sourceId: string, transfer: { readonly bytes: number; readonly ms: number }): void;
+}
+
+export interface SeenAnswer {
+  readonly kind: AskKind;
+  readonly status: number;
+  /** From the call to the headers, logins and redirects included. */
+  readonly firstByteMs: number;
+  readonly finalOrigin: string;
+  readonly credentialId: string;
+  readonly quota?: Quota;
+}
+
 interface Ask {
   readonly source: Source;
   readonly repository: string;
   readonly path: string;
   readonly method: 'GET' | 'HEAD';
+  readonly kind: AskKind;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 /**
  * All methods throw UpstreamError only. `version` goes into the User-Agent; `resolve` replaces the system's name resolution; `egress` is
- * asked before every hop.
+ * asked before every hop; `logins` is given where somebody else reads it, too (health, for quotas).
  */
 export function createUpstreamClient(options: {
   clock: Clock;
@@ -88,6 +110,8 @@ export function createUpstreamClient(options: {
   version: string;
   resolve?: Resolve;
   egress?: Egress;
+  logins?: LoginBook;
+  observer?: UpstreamObserver;
   limits?: Partial<UpstreamLimits>;
 }): UpstreamClient {
   const { clock, log } = options;
@@ -100,16 +124,27 @@ export function createUpstreamClient(options: {
     resolve: options.resolve,
     ...(options.egress === undefined ? {} : { egress: options.egress }),
   });
-  const gate = createHostGate({ places: limits.connectionsPerHost, queueMax: limits.waitingPerHost });
-  const transport = createTransport({ clock, limits, guard, gate, sessions, userAgent: `breakwater/${options.version}` });
+  const gate = createHostGate({ places: limits.connectionsPerHost, queueMax: limits.waitingPerHost, clock });
+  const pace = createPace({ clock });
+  const transport = createTransport({ clock, limits, guard, gate, pace, sessions, userAgent: `breakwater/${options.version}` });
   const tokens = createTokenStore({ clock, limits, transport, closing: closing.signal });
-  const authorizer = createAuthorizer({ transport, limits, tokens });
+  const logins = options.logins ?? createLoginBook({ clock });
+  const authorizer = createAuthorizer({ transport, limits, tokens, logins, gate, clock });
 
   /** Runs one call inside its deadline; a warning is logged for what looks like an attack or a broken source. */
   const within = async <T>(ask: Ask, call: CallOptions, read: (hop: Hop, deadline: Deadline) => Promise<T>): Promise<T> => {
     const deadline = startDeadline({ clock, timeoutMs: call.timeoutMs, parents: [call.signal, closing.signal] });
     try {
-      const hop = await authorizer.send({ headers: {}, ...ask, signal: deadline.signal });
+      const startMs = clock.monotonicMs();
+      const { hop, credentialId, quota } = await authorizer.send({ headers: {}, ...ask, signal: deadline.signal });
+      options.observer?.answered(ask.source.id, {
+        kind: ask.kind,
+        status: hop.status,
+        firstByteMs: clock.monotonicMs() - startMs,
+        finalOrigin: hop.url.origin,
+        credentialId,
+        ...(quota === undefined ? {} : { quota }),
+      });
       return await read(hop, deadline);
     } catch (error) {
       deadline.release();
@@ -146,14 +181,28 @@ export function createUpstreamClient(options: {
   return {
     headManifest: (source, repository, reference, call) =>
       ask(
-        { source, repository: checkedName(repository), path: manifestPath(reference), method: 'HEAD', headers: { accept: manifestAccept } },
+        {
+          source,
+          repository: checkedName(repository),
+          path: manifestPath(reference),
+          method: 'HEAD',
+          kind: 'head',
+          headers: { accept: manifestAccept },
+        },
         call,
         async (hop) => readManifestHead(hop),
       ),
 
     getManifest: (source, repository, reference, call) =>
       ask(
-        { source, repository: checkedName(repository), path: manifestPath(reference), method: 'GET', headers: { accept: manifestAccept } },
+        {
+          source,
+          repository: checkedName(repository),
+          path: manifestPath(reference),
+          method: 'GET',
+          kind: 'manifest',
+          headers: { accept: manifestAccept },
+        },
         call,
         (hop) =>
           readManifest(hop, {
@@ -163,7 +212,7 @@ export function createUpstreamClient(options: {
       ),
 
     headBlob: (source, repository, digest, call) =>
-      ask({ source, repository: checkedName(repository), path: `/blobs/${digest}`, method: 'HEAD' }, call, async (hop) => {
+      ask({ source, repository: checkedName(repository), path: `/blobs/${digest}`, method: 'HEAD', kind: 'blob' }, call, async (hop) => {
         hop.finish();
         const sizeBytes = contentLength(hop.headers);
         return sizeBytes === undefined ? {} : { sizeBytes };
@@ -171,7 +220,7 @@ export function createUpstreamClient(options: {
 
     getBlob: (source, repository, digest, call) => {
       const headers = call.offset > 0 ? { range: `bytes=${call.offset}-` } : {};
-      const what: Ask = { source, repository: checkedName(repository), path: `/blobs/${digest}`, method: 'GET', headers };
+      const what: Ask = { source, repository: checkedName(repository), path: `/blobs/${digest}`, method: 'GET', kind: 'blob', headers };
       return within(
         what,
         { timeoutMs: call.firstByteTimeoutMs, ...(call.signal === undefined ? {} : { signal: call.signal }) },
@@ -184,7 +233,17 @@ export function createUpstreamClient(options: {
           };
           try {
             const place = placeBlob(hop, { offset: call.offset, expectedSizeBytes: call.expectedSizeBytes });
-            const body = streamBlob({ hop, clock, length: place.length, idleTimeoutMs: call.idleTimeoutMs, onEnd: deadline.release });
+            const body = streamBlob({
+              hop,
+              clock,
+              length: place.length,
+              idleTimeoutMs: call.idleTimeoutMs,
+              slow: (bytes) => pace.takeBytes(source, bytes, deadline.signal),
+              onEnd: (transfer) => {
+                deadline.release();
+                options.observer?.transferred(source.id, transfer);
+              },
+            });
             return {
               startOffset: place.startOffset,
               ...(place.totalBytes === undefined ? {} : { totalBytes: place.totalBytes }),
@@ -207,6 +266,7 @@ export function createUpstreamClient(options: {
         repository: checkedName(repository),
         path: `/referrers/${digest}${query}`,
         method: 'GET',
+        kind: 'head',
         headers: { accept: manifestAccept },
       };
       return within(what, call, async (hop, deadline) => {
@@ -230,7 +290,7 @@ export function createUpstreamClient(options: {
       }).toString();
       const path = `/tags/list${call.next ?? (query === '' ? '' : `?${query}`)}`;
       return ask(
-        { source, repository: checkedName(repository), path, method: 'GET', headers: { accept: 'application/json' } },
+        { source, repository: checkedName(repository), path, method: 'GET', kind: 'head', headers: { accept: 'application/json' } },
         call,
         (hop) => readTagPage(hop, limits),
       );

@@ -1,11 +1,30 @@
 // What is known about each source: its breaker, its limits, its lies and its pace; and the order to ask sources in. It must never do I/O or
-// hold a secret. State lives in memory: after a restart every source gets its chance. design 7.2; wire.md 2.6; faults F11, F21, F27, F31, F32.
+// hold a secret. State lives in memory: after a restart every source gets its chance. A host that a source's redirects lead to (a CDN) has a
+// breaker of its own: when it is dead, the source's manifests are still good. design 7.2; wire.md 2.6; faults F11, F21, F27, F29, F31, F32, F35.
 
 import type { Clock } from '../lib/clock.ts';
-import { createLru, type Lru } from '../lib/lru.ts';
-import { admissionOf, afterFailure, afterSuccess, type Breaker, beginTrial, closedBreaker, releaseTrial } from './breaker.ts';
-import { budgetOf, type FirstByteWaits, newWaits, noteWait, percentile95 } from './first-byte.ts';
+import { admissionOf, afterFailure, afterSuccess, beginTrial, releaseTrial } from './breaker.ts';
+import type { UpstreamObserver } from './client.ts';
+import { budgetOf, noteWait, percentile95 } from './first-byte.ts';
+import type { AskKind, LoginBook, LoginQuota } from './logins.ts';
+import type { Quota } from './quota.ts';
+import { compareKeys, rankKey } from './rank.ts';
 import type { Source } from './source.ts';
+import {
+  blend,
+  countOutcome,
+  failingHosts,
+  type HostSnapshot,
+  hostFor,
+  newTrack,
+  noteHost,
+  recover,
+  type SizeClass,
+  type SourceState,
+  sizeClassOf,
+  stateOf,
+  type Track,
+} from './track.ts';
 import { classOfVerdict, type Verdict } from './verdict.ts';
 
 export interface Outcome {
@@ -23,27 +42,15 @@ export interface Outcome {
   readonly trust?: Source['trust'];
   /** What was asked for. */
   readonly kind?: AskKind;
-  /** Origin of the host that answered or failed: the source's own, or where its redirect led. */
+  /** Origin of the host that answered or failed: the source's own, or where its redirect led, which is then charged instead of the source. */
   readonly finalOrigin?: string;
   /** Time to the first byte of a body. */
   readonly firstByteMs?: number;
-  /** What the source said of its pull quota; filled in from the last answer when left out. */
+  /** What the source said of its pull quota; filled in from its last answer when left out. */
   readonly quota?: Quota;
   /** The login that was used; filled in likewise. */
   readonly credentialId?: string;
 }
-
-/** `head` is a HEAD for a manifest: free where pulls are counted. */
-export type AskKind = 'manifest' | 'head' | 'blob';
-
-/** A pull quota as `ratelimit-*` headers tell it. */
-export interface Quota {
-  readonly limit: number;
-  readonly remaining: number;
-  readonly windowSeconds: number;
-}
-
-export type SourceState = 'up' | 'failing' | 'open' | 'half-open' | 'limited' | 'quarantined';
 
 export interface SourceSnapshot {
   readonly state: SourceState;
@@ -62,17 +69,24 @@ export interface SourceSnapshot {
   readonly clean: boolean;
   /** Why it is or was quarantined last. */
   readonly evidence?: string;
-  /** As last heard, of the login used last. */
+  /** As last heard, of any of its logins; `quotas` has them all, the latest first. */
   readonly quota?: Quota;
-  /** 95th percentile of the time to the first byte of the last answers; absent before the first. */
+  readonly quotas?: readonly LoginQuota[];
+  /** How much longer no manifest is fetched there because its pull quota is spent; absent when it is not. */
+  readonly spentForMs?: number;
+  /** 95th percentile of the time to the first byte of the last 64 blobs, or manifests when there was none; absent before the first. */
   readonly firstByteP95Ms?: number;
+  /** Bytes per second while a body comes, by the body's size; exponentially weighted means. */
+  readonly bytesPerSecond?: Readonly<Partial<Record<SizeClass, number>>>;
+  /** Hosts its redirects lead to that do not work. */
+  readonly hosts?: readonly HostSnapshot[];
 }
 
-export interface SourceHealth {
+export interface SourceHealth extends UpstreamObserver {
   report(sourceId: string, outcome: Outcome): void;
   /**
-   * Whether to ask it now. `trial` takes the one place of a half-open breaker: go on and report the outcome (any verdict frees the place,
-   * `aborted` included; an unreported trial frees it after 30 s).
+   * Whether to ask it now, for this `kind` of thing when given. `trial` takes the one place of a half-open breaker: go on and report the
+   * outcome (any verdict frees the place, `aborted` included; an unreported trial frees it after 30 s).
    */
   allow(sourceId: string, repository?: string, kind?: AskKind): 'yes' | 'trial' | 'no';
   /** It delivered wrong content: last in rank and not believed on tags for ten minutes, and no longer clean. */
@@ -81,12 +95,13 @@ export interface SourceHealth {
   /** At least three verified deliveries since the last wrong one, if any. */
   clean(sourceId: string): boolean;
   /**
-   * All of them, best first: those that may be asked, not quarantined, not failing, then priority, then pace. Takes no trial. A half-open
-   * source stands where it would stand when well, or it would never be tried again: ask another one beside it when `allow` says `trial`.
+   * All of them, best first: those that may be asked, not quarantined, not failing, with pull quota left (unless HEADs or blobs are asked
+   * for), then priority, then those that answered before, then pace. Takes no trial. A half-open source stands where it would stand when
+   * well, or it would never be tried again: ask another one beside it when `allow` says `trial`.
    */
-  rank(sources: readonly Source[], repository?: string): Source[];
-  /** How long to wait for a source's first byte before another one is asked beside it, in milliseconds (300 to 3,000). */
-  firstByteBudgetMs(sourceId: string): number;
+  rank(sources: readonly Source[], repository?: string, question?: { readonly kind?: AskKind; readonly sizeBytes?: number }): Source[];
+  /** How long to wait for a source's first byte before another one is asked beside it, in milliseconds (300 to 3,000); `blob` when left out. */
+  firstByteBudgetMs(sourceId: string, kind?: AskKind): number;
   snapshot(sourceId: string): SourceSnapshot;
   /** Forgets everything about a source (its configuration changed). */
   forget(sourceId: string): void;
@@ -95,45 +110,24 @@ export interface SourceHealth {
 export const healthNumbers = {
   limitedDefaultMs: 60_000,
   limitedMaxMs: 300_000,
+  /** After a spent quota, when the source names no time; the client holds back longer where it does (logins.ts). */
+  spentDefaultMs: 15 * 60_000,
   quarantineMs: 600_000,
   refusalMs: 12 * 60 * 60 * 1000,
   /** Of an authority, and of any source that asks for a login. */
   shortRefusalMs: 60_000,
-  /** Per source. */
-  refusalsMax: 5_000,
   cleanDeliveries: 3,
-  /** Weight of the newest value in the averages. */
-  weight: 0.2,
-  /** A source is failing below the first success share, until it is above the second or a minute has passed: a flapping one does not flap in rank. */
-  failingBelow: 0.5,
-  upAbove: 0.8,
-  failingMs: 60_000,
 } as const;
 
-interface Track {
-  breaker: Breaker;
-  limitedUntilMs: number;
-  quarantinedUntilMs: number;
-  evidence: string | undefined;
-  verifiedInARow: number;
-  successShare: number;
-  failingUntilMs: number;
-  averageMs: number | undefined;
-  bytes: number;
-  succeeded: number;
-  failed: number;
-  waits: FirstByteWaits;
-  verdicts: Partial<Record<Verdict, number>>;
-  /** Repository -> not before (monotonic). */
-  readonly refusals: Lru<string, number>;
-  lastVerdict: Verdict | 'ok' | undefined;
-  lastAtMs: number | undefined;
-}
-
-/** `onOutcome` hears of every report, after it was counted. */
-export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceId: string, outcome: Outcome) => void }): SourceHealth {
-  const { clock } = options;
+/** `onOutcome` hears of every report, after it was counted. `logins` is the client's, for what it knows of quotas. */
+export function createSourceHealth(options: {
+  clock: Clock;
+  onOutcome?: (sourceId: string, outcome: Outcome) => void;
+  logins?: Pick<LoginBook, 'isSpent' | 'quotas' | 'forget'>;
+}): SourceHealth {
+  const { clock, logins } = options;
   const tracks = new Map<string, Track>();
+
   const trackOf = (sourceId: string): Track => {
     const known = tracks.get(sourceId);
     if (known !== undefined) return known;
@@ -143,12 +137,18 @@ export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceI
   };
 
   /** The answer of `allow`, taking nothing. */
-  const peek = (sourceId: string, repository: string | undefined): 'yes' | 'trial' | 'no' => {
+  const peek = (sourceId: string, repository: string | undefined, kind: AskKind | undefined): 'yes' | 'trial' | 'no' => {
     const track = tracks.get(sourceId);
     const now = clock.monotonicMs();
     if (track === undefined) return 'yes';
     if (repository !== undefined && (track.refusals.get(repository) ?? 0) > now) return 'no';
-    return track.limitedUntilMs > now ? 'no' : admissionOf(track.breaker, now);
+    if (track.limitedUntilMs > now) return 'no';
+    if (track.spentUntilMs > now && (kind === undefined || kind === 'manifest')) return 'no';
+    const own = admissionOf(track.breaker, now);
+    const host = hostFor(track, kind);
+    const there = host === undefined ? 'yes' : admissionOf(host.breaker, now);
+    if (own === 'no' || there === 'no') return 'no';
+    return own === 'trial' || there === 'trial' ? 'trial' : 'yes';
   };
 
   const quarantine = (sourceId: string, evidence: string): void => {
@@ -161,20 +161,38 @@ export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceI
   const isQuarantined = (sourceId: string): boolean => (tracks.get(sourceId)?.quarantinedUntilMs ?? 0) > clock.monotonicMs();
   const isClean = (sourceId: string): boolean => (tracks.get(sourceId)?.verifiedInARow ?? 0) >= healthNumbers.cleanDeliveries;
 
+  const succeed = (track: Track, now: number): void => {
+    const after = afterSuccess(track.breaker, now);
+    if (track.breaker.kind === 'open' && after.kind === 'closed') recover(track);
+    track.breaker = after;
+  };
+
   const count = (sourceId: string, outcome: Outcome): void => {
     const track = trackOf(sourceId);
     const now = clock.monotonicMs();
-    const { repository } = outcome;
-    countOutcome(track, outcome, { monotonicMs: now, wallMs: clock.nowMs() });
-    if (outcome.verdict === 'ok') {
-      const after = afterSuccess(track.breaker, now);
-      if (track.breaker.kind === 'open' && after.kind === 'closed') recover(track);
-      track.breaker = after;
-      if (outcome.verified === true) track.verifiedInARow++;
-      if (repository !== undefined) track.refusals.delete(repository);
+    const { repository, verdict } = outcome;
+    const verdictClass = verdict === 'ok' ? 'ok' : classOfVerdict(verdict);
+    const before = hostFor(track, outcome.kind);
+    const host = noteHost(track, outcome.kind, outcome.finalOrigin);
+    // A trial of the host the last redirect led to ends, too, when this one led elsewhere or nowhere.
+    if (before !== undefined && before !== host) before.breaker = releaseTrial(before.breaker);
+    const isElsewhere = host !== undefined && verdictClass !== 'ok' && verdictClass !== 'poison' && verdictClass !== 'neutral';
+    countOutcome(track, outcome, { monotonicMs: now, wallMs: clock.nowMs(), isElsewhere });
+    if (verdict === 'ok') noteFirstByte(track, outcome);
+    if (isElsewhere) {
+      // The source answered well, with a redirect; the host behind it did not.
+      host.breaker =
+        verdictClass === 'absent' ? afterSuccess(host.breaker, now) : afterFailure(host.breaker, verdictClass !== 'faulty', now);
+      succeed(track, now);
       return;
     }
-    switch (classOfVerdict(outcome.verdict)) {
+    if (host !== undefined) host.breaker = verdictClass === 'ok' ? afterSuccess(host.breaker, now) : releaseTrial(host.breaker);
+    switch (verdictClass) {
+      case 'ok':
+        succeed(track, now);
+        if (outcome.verified === true) track.verifiedInARow++;
+        if (repository !== undefined) track.refusals.delete(repository);
+        return;
       case 'down':
         track.breaker = afterFailure(track.breaker, true, now);
         return;
@@ -185,11 +203,15 @@ export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceI
         track.limitedUntilMs = now + Math.min(outcome.retryAfterMs ?? healthNumbers.limitedDefaultMs, healthNumbers.limitedMaxMs);
         track.breaker = releaseTrial(track.breaker);
         return;
+      case 'spent':
+        track.spentUntilMs = now + Math.min(outcome.retryAfterMs ?? healthNumbers.spentDefaultMs, healthNumbers.spentDefaultMs);
+        track.breaker = releaseTrial(track.breaker);
+        return;
       case 'refusal':
         // It answered, so it is up; only this repository is not to be had there.
         track.breaker = afterSuccess(track.breaker, now);
         if (repository !== undefined) {
-          const isShort = outcome.trust === 'authority' || outcome.verdict === 'unauthorized';
+          const isShort = outcome.trust === 'authority' || verdict === 'unauthorized';
           track.refusals.set(repository, now + (isShort ? healthNumbers.shortRefusalMs : healthNumbers.refusalMs));
         }
         return;
@@ -197,7 +219,7 @@ export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceI
         track.breaker = afterSuccess(track.breaker, now);
         return;
       case 'poison':
-        quarantine(sourceId, isQuarantined(sourceId) ? (track.evidence ?? outcome.verdict) : outcome.verdict);
+        quarantine(sourceId, isQuarantined(sourceId) ? (track.evidence ?? verdict) : verdict);
         track.breaker = releaseTrial(track.breaker);
         return;
       case 'neutral':
@@ -209,14 +231,45 @@ export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceI
   return {
     report: (sourceId, outcome) => {
       count(sourceId, outcome);
-      options.onOutcome?.(sourceId, outcome);
+      if (options.onOutcome === undefined) return;
+      const { lastQuota, lastCredentialId } = trackOf(sourceId);
+      options.onOutcome(sourceId, {
+        ...(lastQuota === undefined ? {} : { quota: lastQuota }),
+        ...(lastCredentialId === undefined ? {} : { credentialId: lastCredentialId }),
+        ...outcome,
+      });
     },
 
-    allow: (sourceId, repository) => {
-      const answer = peek(sourceId, repository);
+    answered: (sourceId, answer) => {
+      const track = trackOf(sourceId);
+      track.isObserved = true;
+      track.lastCredentialId = answer.credentialId;
+      if (answer.quota !== undefined) {
+        track.lastQuota = answer.quota;
+        if (answer.quota.remaining > 0) track.spentUntilMs = 0;
+      }
+      if (answer.status >= 400) return;
+      const lane = answer.kind === 'blob' ? 'blob' : 'manifest';
+      noteWait(track.waits[lane], answer.firstByteMs);
+      track.firstByteMs[lane] = blend(track.firstByteMs[lane], answer.firstByteMs);
+      noteHost(track, answer.kind, answer.finalOrigin);
+    },
+
+    transferred: (sourceId, { bytes, ms }) => {
+      if (bytes === 0) return;
+      const { bytesPerSecond } = trackOf(sourceId);
+      const name = sizeClassOf(bytes);
+      bytesPerSecond[name] = blend(bytesPerSecond[name], (bytes * 1_000) / Math.max(1, ms));
+    },
+
+    allow: (sourceId, repository, kind) => {
+      const answer = peek(sourceId, repository, kind);
       if (answer === 'trial') {
         const track = trackOf(sourceId);
-        track.breaker = beginTrial(track.breaker, clock.monotonicMs());
+        const now = clock.monotonicMs();
+        const host = hostFor(track, kind);
+        if (admissionOf(track.breaker, now) === 'trial') track.breaker = beginTrial(track.breaker, now);
+        if (host !== undefined && admissionOf(host.breaker, now) === 'trial') host.breaker = beginTrial(host.breaker, now);
       }
       return answer;
     },
@@ -225,22 +278,29 @@ export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceI
     isQuarantined,
     clean: isClean,
 
-    rank: (sources, repository) => {
-      const now = clock.monotonicMs();
-      const keyed = sources.map((source) => ({
-        source,
-        key: rankKey(source, tracks.get(source.id), { nowMs: now, admission: peek(source.id, repository) }),
-      }));
+    rank: (sources, repository, question = {}) => {
+      const { kind, sizeBytes } = question;
+      const nowMs = clock.monotonicMs();
+      const isCounted = kind === undefined || kind === 'manifest';
+      const keyed = sources.map((source) => {
+        const track = trackOf(source.id);
+        track.ownOrigin ??= new URL(source.url).origin;
+        const isSpent = isCounted && (logins?.isSpent(source) ?? false);
+        const standing = { nowMs, admission: peek(source.id, repository, kind), isSpent };
+        return { source, key: rankKey(source, track, standing, { kind, sizeBytes }) };
+      });
       return keyed.sort((one, other) => compareKeys(one.key, other.key)).map((entry) => entry.source);
     },
 
-    firstByteBudgetMs: (sourceId) => budgetOf(tracks.get(sourceId)?.waits),
+    firstByteBudgetMs: (sourceId, kind = 'blob') => budgetOf(tracks.get(sourceId)?.waits[kind === 'blob' ? 'blob' : 'manifest']),
 
     snapshot: (sourceId) => {
       const track = tracks.get(sourceId) ?? newTrack();
       const now = clock.monotonicMs();
-      const firstByteP95Ms = percentile95(track.waits);
+      const firstByteP95Ms = percentile95(track.waits.blob) ?? percentile95(track.waits.manifest);
       const blockedUntilMs = Math.max(track.limitedUntilMs, track.breaker.kind === 'open' ? track.breaker.openUntilMs : 0);
+      const quotas = logins?.quotas(sourceId) ?? [];
+      const hosts = failingHosts(track, now);
       return {
         state: stateOf(track, now),
         ...(track.lastVerdict === undefined ? {} : { lastVerdict: track.lastVerdict }),
@@ -254,83 +314,26 @@ export function createSourceHealth(options: { clock: Clock; onOutcome?: (sourceI
         blockedForMs: Math.max(0, blockedUntilMs - now),
         clean: isClean(sourceId),
         ...(track.evidence === undefined ? {} : { evidence: track.evidence }),
+        ...(quotas[0] === undefined ? {} : { quota: quotas[0], quotas }),
+        ...(track.spentUntilMs > now ? { spentForMs: track.spentUntilMs - now } : {}),
         ...(firstByteP95Ms === undefined ? {} : { firstByteP95Ms }),
+        ...(Object.keys(track.bytesPerSecond).length === 0 ? {} : { bytesPerSecond: { ...track.bytesPerSecond } }),
+        ...(hosts.length === 0 ? {} : { hosts }),
       };
     },
 
     forget: (sourceId) => {
       tracks.delete(sourceId);
+      logins?.forget(sourceId);
     },
   };
 }
 
-function newTrack(): Track {
-  return {
-    breaker: closedBreaker,
-    limitedUntilMs: 0,
-    quarantinedUntilMs: 0,
-    evidence: undefined,
-    verifiedInARow: 0,
-    successShare: 1,
-    failingUntilMs: 0,
-    averageMs: undefined,
-    bytes: 0,
-    succeeded: 0,
-    failed: 0,
-    waits: newWaits(),
-    verdicts: {},
-    refusals: createLru({ maxEntries: healthNumbers.refusalsMax }),
-    lastVerdict: undefined,
-    lastAtMs: undefined,
-  };
-}
-
-/** A trial went well: it takes its place in rank again at once. */
-function recover(track: Track): void {
-  track.failingUntilMs = 0;
-  track.successShare = Math.max(track.successShare, healthNumbers.upAbove);
-}
-
-function countOutcome(track: Track, outcome: Outcome, at: { monotonicMs: number; wallMs: number }): void {
-  track.bytes += outcome.bytes ?? 0;
-  if (outcome.verdict === 'aborted' || outcome.verdict === 'busy') return;
-  track.lastVerdict = outcome.verdict;
-  track.lastAtMs = at.wallMs;
-  const { weight } = healthNumbers;
-  if (outcome.verdict === 'ok') {
-    track.succeeded++;
-    noteWait(track.waits, outcome.firstByteMs ?? outcome.ms);
-    track.averageMs = track.averageMs === undefined ? outcome.ms : track.averageMs * (1 - weight) + outcome.ms * weight;
-  } else {
-    track.failed++;
-    track.verdicts[outcome.verdict] = (track.verdicts[outcome.verdict] ?? 0) + 1;
-  }
-  const kind = outcome.verdict === 'ok' ? 'ok' : classOfVerdict(outcome.verdict);
-  if (kind === 'ok' || kind === 'down' || kind === 'faulty')
-    track.successShare = track.successShare * (1 - weight) + (kind === 'ok' ? weight : 0);
-  if (track.successShare < healthNumbers.failingBelow && kind !== 'ok') track.failingUntilMs = at.monotonicMs + healthNumbers.failingMs;
-  else if (track.successShare > healthNumbers.upAbove) track.failingUntilMs = 0;
-}
-
-function stateOf(track: Track, nowMs: number): SourceState {
-  if (track.quarantinedUntilMs > nowMs) return 'quarantined';
-  if (track.limitedUntilMs > nowMs) return 'limited';
-  if (track.breaker.kind === 'open') return nowMs >= track.breaker.openUntilMs ? 'half-open' : 'open';
-  return track.failingUntilMs > nowMs || track.breaker.failures > 0 ? 'failing' : 'up';
-}
-
-/** Compared from left to right, smaller first. The last part is a power of two of milliseconds, so that small differences do not swap ranks. */
-function rankKey(source: Source, track: Track | undefined, now: { nowMs: number; admission: 'yes' | 'trial' | 'no' }): readonly number[] {
-  const isFailing = (track?.failingUntilMs ?? 0) > now.nowMs && now.admission !== 'trial';
-  const isQuarantined = (track?.quarantinedUntilMs ?? 0) > now.nowMs;
-  const pace = track?.averageMs === undefined ? 0 : Math.round(Math.log2(Math.max(1, track.averageMs)));
-  return [now.admission === 'no' ? 1 : 0, isQuarantined ? 1 : 0, isFailing ? 1 : 0, source.priority, pace];
-}
-
-function compareKeys(one: readonly number[], other: readonly number[]): number {
-  for (const [index, value] of one.entries()) {
-    const difference = value - (other[index] ?? 0);
-    if (difference !== 0) return difference;
-  }
-  return 0;
+/** From a report, where no observer of the client tells it. */
+function noteFirstByte(track: Track, outcome: Outcome): void {
+  if (track.isObserved) return;
+  const lane = outcome.kind === 'manifest' || outcome.kind === 'head' ? 'manifest' : 'blob';
+  const ms = outcome.firstByteMs ?? outcome.ms;
+  noteWait(track.waits[lane], ms);
+  track.firstByteMs[lane] = blend(track.firstByteMs[lane], ms);
 }

@@ -1,4 +1,4 @@
-// One request to one URL: guard, place at the host, checked address, request, coded failure. It follows no redirect, knows no login and
+// One request to one URL: guard, place at the source and the host, checked address, request, coded failure. It follows no redirect, knows no login and
 // must never dial what the guard did not return. The next address is tried when one takes no connection.
 
 import type { Clock } from '../lib/clock.ts';
@@ -7,6 +7,7 @@ import { watchAddress } from './address-watch.ts';
 import { classifyFailure } from './classify.ts';
 import { effectivePort, type Guard } from './guard.ts';
 import type { HostGate } from './host-gate.ts';
+import type { Pace } from './pace.ts';
 import type { SessionPool } from './sessions.ts';
 import type { Source } from './source.ts';
 import type { UpstreamLimits } from './upstream-limits.ts';
@@ -44,6 +45,7 @@ export function createTransport(parts: {
   limits: UpstreamLimits;
   guard: Guard;
   gate: HostGate;
+  pace: Pace;
   sessions: SessionPool;
   userAgent: string;
 }): Transport {
@@ -56,9 +58,26 @@ export function createTransport(parts: {
     return entry !== undefined && entry.untilMs > clock.monotonicMs() ? entry.isGood : undefined;
   };
 
+  /** A place among the source's own connections, then one at the host; the source's limit of requests counts for its own host. */
+  const enter = async ({ source, url, signal }: HopRequest): Promise<() => void> => {
+    const connections = source.limits?.connections;
+    const leaveSource = connections === undefined ? undefined : await gate.enter(`source ${source.id}`, signal, connections);
+    try {
+      if (url.host === new URL(source.url).host) await parts.pace.takeRequest(source, signal);
+      const leaveHost = await gate.enter(url.host, signal);
+      return () => {
+        leaveHost();
+        leaveSource?.();
+      };
+    } catch (error) {
+      leaveSource?.();
+      throw error;
+    }
+  };
+
   const exchange = async (request: HopRequest): Promise<Hop> => {
     const addresses = await guard.check(request.source, request.url, request.signal);
-    const leave = await gate.enter(request.url.host, request.signal);
+    const leave = await enter(request);
     try {
       if (addresses === undefined) return await send(request, undefined, leave);
       const keyed = addresses.map((address) => ({ address, key: `${address} ${effectivePort(request.url)}` }));

@@ -5,7 +5,7 @@
  * - `dns` no address; `refused`, `unreachable`, `connect-timeout` no connection; `tls` handshake or certificate; `timeout` no answer in time
  * - `reset` the connection was lost before an answer; `truncated` it was lost in mid-body, or the body was shorter than it has to be
  *   (Bun gives one error for FIN and RST in mid-body, so both are `truncated`); `stalled` no byte for the idle time
- * - `server-error` 5xx; `rate-limited` 429; `denied` 403; `unauthorized` 401; `not-found` 404; `gone` 412 (a project shut down)
+ * - `server-error` 5xx; `rate-limited` 429; `quota-spent` 429 of the pull quota for every login (HEADs and blobs stay free); `denied` 403; `unauthorized` 401; `not-found` 404; `gone` 412 (a project shut down)
  * - `html` a page where content was asked for; `bad-manifest` no schema 2 manifest; `wrong-digest` bytes that are not what they claim to be
  * - `foreign-realm` a token realm we send nothing to; `redirect-refused` loop, downgrade or malformed target; `private-address` guard
  * - `encoding` a Content-Encoding we do not read; `too-large` over a cap; `bad-range` a 206 or 416 that does not fit; `bad-answer` the rest
@@ -24,6 +24,7 @@ export type Verdict =
   | 'stalled'
   | 'server-error'
   | 'rate-limited'
+  | 'quota-spent'
   | 'denied'
   | 'unauthorized'
   | 'not-found'
@@ -43,8 +44,8 @@ export type Verdict =
   | 'busy'
   | 'egress-denied';
 
-/** `down` opens the breaker at once, `faulty` after several in a row; `limited` waits; `refusal` and `absent` concern one repository; `poison` quarantines. */
-export type VerdictClass = 'down' | 'faulty' | 'limited' | 'refusal' | 'absent' | 'poison' | 'neutral';
+/** `down` opens the breaker at once, `faulty` after several in a row; `limited` waits; `spent` waits with counted requests; `refusal` and `absent` concern one repository; `poison` quarantines. */
+export type VerdictClass = 'down' | 'faulty' | 'limited' | 'spent' | 'refusal' | 'absent' | 'poison' | 'neutral';
 
 export function classOfVerdict(verdict: Verdict): VerdictClass {
   switch (verdict) {
@@ -71,6 +72,8 @@ export function classOfVerdict(verdict: Verdict): VerdictClass {
       return 'faulty';
     case 'rate-limited':
       return 'limited';
+    case 'quota-spent':
+      return 'spent';
     case 'denied':
     case 'unauthorized':
     case 'gone':

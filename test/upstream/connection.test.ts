@@ -273,9 +273,10 @@ describe('the bound per host', () => {
     ];
     const server = await bench.start((request, reply) => scripts[Math.floor((request.count - 1) / 2) % scripts.length]?.(request, reply));
     for (let count = 0; count < 2 * scripts.length; count++) {
-      await bench.client.getManifest(sourceAt(server.url), 'a/b', 'v1', { timeoutMs: 300 }).catch(() => undefined);
+      const source = sourceAt(server.url, { id: `source ${count}` });
+      await bench.client.getManifest(source, 'a/b', 'v1', { timeoutMs: 300 }).catch(() => undefined);
       await bench.client
-        .getBlob(sourceAt(server.url), 'a/b', digest, { ...calmBlob, firstByteTimeoutMs: 300 })
+        .getBlob(source, 'a/b', digest, { ...calmBlob, firstByteTimeoutMs: 300 })
         .then((answer) => answer.discard())
         .catch(() => undefined);
     }

@@ -122,23 +122,24 @@ describe('a manifest', () => {
       [503, { 'retry-after': '3' }, 'server-error'],
       [429, { 'retry-after': '7' }, 'rate-limited'],
       [429, { 'retry-after': new Date(Date.now() + 90_000).toUTCString() }, 'rate-limited'],
-      [429, {}, 'rate-limited'],
       [405, {}, 'bad-answer'],
       [204, {}, 'bad-answer'],
+      [429, {}, 'rate-limited'],
     ];
     const registry = await bench.start((request, reply) => {
       const [status, headers] = answers[request.count - 1] ?? [500, {}];
       reply.send(status, headers);
     });
     const waits: (number | undefined)[] = [];
-    for (const [status, , verdict] of answers) {
-      const error = await failureOf(bench.client.getManifest(sourceAt(registry.url), 'a/b', 'v1', calm));
+    for (const [index, [status, , verdict]] of answers.entries()) {
+      const source = sourceAt(registry.url, { id: `source ${index}` });
+      const error = await failureOf(bench.client.getManifest(source, 'a/b', 'v1', calm));
       expect([error.status, error.verdict]).toEqual([status, verdict as never]);
       waits.push(error.retryAfterMs);
     }
     expect(waits.slice(4, 6)).toEqual([3_000, 7_000]);
     expect(waits[6]).toBeWithin(80_000, 91_000);
-    expect(waits[7]).toBeUndefined();
+    expect(waits[9]).toBeUndefined();
   });
 
   test('error answers leave the connection usable', async () => {

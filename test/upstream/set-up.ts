@@ -4,7 +4,8 @@ import type { Clock } from '../../src/lib/clock.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
-import { createUpstreamClient, type UpstreamClient } from '../../src/upstream/client.ts';
+import { createUpstreamClient, type UpstreamClient, type UpstreamObserver } from '../../src/upstream/client.ts';
+import type { LoginBook } from '../../src/upstream/logins.ts';
 import type { Source } from '../../src/upstream/source.ts';
 import type { UpstreamLimits } from '../../src/upstream/upstream-limits.ts';
 import { UpstreamError } from '../../src/upstream/verdict.ts';
@@ -21,7 +22,13 @@ export interface Bench {
 
 /** Names not in `names` do not exist. */
 export function setUp(
-  options: { names?: Readonly<Record<string, readonly string[]>>; limits?: Partial<UpstreamLimits>; clock?: Clock } = {},
+  options: {
+    names?: Readonly<Record<string, readonly string[]>>;
+    limits?: Partial<UpstreamLimits>;
+    clock?: Clock;
+    logins?: LoginBook;
+    observer?: UpstreamObserver;
+  } = {},
 ): Bench {
   let logged = '';
   const started: FakeUpstream[] = [];
@@ -39,6 +46,8 @@ export function setUp(
       return found;
     },
     limits: options.limits ?? {},
+    ...(options.logins === undefined ? {} : { logins: options.logins }),
+    ...(options.observer === undefined ? {} : { observer: options.observer }),
   });
   return {
     client,
