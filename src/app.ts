@@ -114,11 +114,14 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
   const ingest = createIngest({ store, database });
   const repositories = createRepositories({ database, content });
+  const monitoring = createMonitoring({ config, version: pkg.version });
   const logins = createLoginBook({
     clock,
-    onQuotaLow: (source, credential, quota) => log.warn('upstream.quota-low', { source, credential, ...quota }),
+    onQuotaLow: (source, credential, quota) => {
+      log.warn('upstream.quota-low', { source, credential, ...quota });
+      monitoring.onAlarm('quota-low', { source, credential });
+    },
   });
-  const monitoring = createMonitoring({ config, version: pkg.version });
   const health = createSourceHealth({ clock, logins, onOutcome: monitoring.onOutcome });
   const client = createUpstreamClient({
     clock,

@@ -2,8 +2,9 @@
 // registry and the source's URL (which holds no login), never a repository or a digest.
 
 import type { Metrics } from '../lib/metrics.ts';
-import type { Outcome, SourceSnapshot, SourceState } from '../upstream/health.ts';
+import type { Outcome, SourceSnapshot } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
+import type { SourceState } from '../upstream/track.ts';
 import type { SourcePool } from './source-pool.ts';
 
 /** What an operator should hear of: content or tags that lie, and limits that are near. */
