@@ -35,8 +35,22 @@ export interface MirrorConfig {
   /** The registry asked for names whose first part is no project. Absent: such names are unknown. Always a key of `registries`. */
   readonly rootRegistry?: string;
   readonly tagTtlMs: number;
+  readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
+  readonly onUpstreamDelete: 'remove' | 'keep';
+  readonly notFoundTtlMs: number;
   readonly revalidateTimeoutMs: number;
+  /** The first that matches `registry/repository:tag` counts; what it leaves out is as above. */
+  readonly rules: readonly TagRuleConfig[];
+}
+
+export interface TagRuleConfig {
+  /** Pattern of lib/glob.ts on `registry/repository:tag`. */
+  readonly match: string;
+  readonly tagTtlMs?: number;
+  readonly staleWhileRevalidateMs?: number;
+  readonly staleIfErrorMs?: number;
+  readonly onUpstreamDelete?: 'remove' | 'keep';
 }
 
 export interface RegistryConfig {

@@ -40,8 +40,12 @@ describe('without a file', () => {
     expect(config.mirror).toEqual({
       rootRegistry: 'docker.io',
       tagTtlMs: 60_000,
+      staleWhileRevalidateMs: 0,
       staleIfErrorMs: 30 * 86_400_000,
+      onUpstreamDelete: 'remove',
+      notFoundTtlMs: 30_000,
       revalidateTimeoutMs: 2000,
+      rules: [],
     });
     expect([...config.registries.keys()]).toEqual([
       'docker.io',
@@ -102,7 +106,15 @@ data: ./elsewhere
 external_url: https://registry.example.com
 trusted_proxies: [10.0.0.0/8, "::1"]
 anonymous_pull: false
-mirror: { root: docker.io, tag_ttl: 5s, stale_if_error: 2d, revalidate_timeout: 500ms }
+mirror:
+  root: docker.io
+  tag_ttl: 5s
+  stale_if_error: 2d
+  revalidate_timeout: 500ms
+  not_found_ttl: 0s
+  rules:
+    - { match: 'docker.io/library/*:v*', tag_ttl: 1d, stale_while_revalidate: 2d, on_upstream_delete: keep }
+    - { match: 'ghcr.io/**', stale_if_error: 1h }
 registries:
   docker.io:
     sources:
@@ -128,7 +140,24 @@ limits:
       externalUrl: 'https://registry.example.com',
       trustedProxies: ['10.0.0.0/8', '::1/128'],
       anonymousPull: false,
-      mirror: { rootRegistry: 'docker.io', tagTtlMs: 5000, staleIfErrorMs: 172_800_000, revalidateTimeoutMs: 500 },
+      mirror: {
+        rootRegistry: 'docker.io',
+        tagTtlMs: 5000,
+        staleWhileRevalidateMs: 0,
+        staleIfErrorMs: 172_800_000,
+        onUpstreamDelete: 'remove',
+        notFoundTtlMs: 0,
+        revalidateTimeoutMs: 500,
+        rules: [
+          {
+            match: 'docker.io/library/*:v*',
+            tagTtlMs: 86_400_000,
+            staleWhileRevalidateMs: 172_800_000,
+            onUpstreamDelete: 'keep',
+          },
+          { match: 'ghcr.io/**:*', staleIfErrorMs: 3_600_000 },
+        ],
+      },
       limits: { manifestBytes: 2 ** 20, minimumFree: { percent: 0, bytes: 0 }, uploadsTotal: 5000 },
     });
   });

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { Secret } from '../lib/secret.ts';
-import type { Config, LimitsConfig, RegistryConfig, SourceConfig } from './config.ts';
+import type { Config, LimitsConfig, MirrorConfig, RegistryConfig, SourceConfig } from './config.ts';
 import { ConfigError, type ConfigProblem, formatKey } from './error.ts';
 import { describeIssue } from './issue.ts';
 import { registriesOf, shippedPresets } from './presets.ts';
@@ -95,14 +95,30 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
       : { tls: { certificateFile: resolve(file.tls.certificate), privateKeyFile: resolve(file.tls.private_key) } }),
     mirror: {
       ...(rootRegistry === undefined ? {} : { rootRegistry }),
-      tagTtlMs: file.mirror.tag_ttl,
-      staleIfErrorMs: file.mirror.stale_if_error,
+      ...buildTagRules(file.mirror),
       revalidateTimeoutMs: file.mirror.revalidate_timeout,
     },
     registries,
     egress: file.egress,
     ...buildObserved(file, surroundings),
     limits: buildLimits(file.limits),
+  };
+}
+
+function buildTagRules(file: ConfigFile['mirror']): Omit<MirrorConfig, 'rootRegistry' | 'revalidateTimeoutMs'> {
+  return {
+    tagTtlMs: file.tag_ttl,
+    staleWhileRevalidateMs: file.stale_while_revalidate,
+    staleIfErrorMs: file.stale_if_error,
+    onUpstreamDelete: file.on_upstream_delete,
+    notFoundTtlMs: file.not_found_ttl,
+    rules: file.rules.map(({ match, tag_ttl, stale_while_revalidate, stale_if_error, on_upstream_delete }) => ({
+      match,
+      ...(tag_ttl === undefined ? {} : { tagTtlMs: tag_ttl }),
+      ...(stale_while_revalidate === undefined ? {} : { staleWhileRevalidateMs: stale_while_revalidate }),
+      ...(stale_if_error === undefined ? {} : { staleIfErrorMs: stale_if_error }),
+      ...(on_upstream_delete === undefined ? {} : { onUpstreamDelete: on_upstream_delete }),
+    })),
   };
 }
 

@@ -3,7 +3,7 @@
 
 import { stringify } from 'yaml';
 import { formatListen } from './addresses.ts';
-import type { Config, SourceConfig } from './config.ts';
+import type { Config, SourceConfig, TagRuleConfig } from './config.ts';
 import { formatDuration, formatSize } from './units.ts';
 
 /** The effective configuration as YAML text. */
@@ -19,9 +19,10 @@ export function printConfig(config: Config): string {
       tls: tls === undefined ? undefined : { certificate: tls.certificateFile, private_key: tls.privateKeyFile },
       mirror: {
         root: mirror.rootRegistry ?? false,
-        tag_ttl: formatDuration(mirror.tagTtlMs),
-        stale_if_error: formatDuration(mirror.staleIfErrorMs),
+        ...printTagTimes(mirror),
+        not_found_ttl: formatDuration(mirror.notFoundTtlMs),
         revalidate_timeout: formatDuration(mirror.revalidateTimeoutMs),
+        rules: mirror.rules.map(({ match, ...times }) => ({ match, ...printTagTimes(times) })),
       },
       presets: false,
       registries: Object.fromEntries(
@@ -59,6 +60,16 @@ export function printConfig(config: Config): string {
     },
     { lineWidth: 0, aliasDuplicateObjects: false },
   );
+}
+
+function printTagTimes(times: Omit<TagRuleConfig, 'match'>): object {
+  const duration = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : formatDuration(ms));
+  return {
+    tag_ttl: duration(times.tagTtlMs),
+    stale_while_revalidate: duration(times.staleWhileRevalidateMs),
+    stale_if_error: duration(times.staleIfErrorMs),
+    on_upstream_delete: times.onUpstreamDelete,
+  };
 }
 
 function printSource(source: SourceConfig): object {

@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { parseCidr, parseListen, parseOrigin, parseProxyUrl, parseSourceUrl } from './addresses.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
+import { tagSettings } from './mirror-schema.ts';
 import { metricsSettings, probeSettings, statusSettings } from './observe-schema.ts';
 import { defaultPriority } from './presets.ts';
 import {
@@ -255,11 +256,7 @@ export const configSchema = z.strictObject({
         },
         (value) => (value === false ? false : typeof value === 'string' && registryName.safeParse(value).success ? value : undefined),
       ).optional(),
-      tag_ttl: durationSetting('How long a tag is served without asking its registry again.', { min: '0s', max: '365d' }).prefault('60s'),
-      stale_if_error: durationSetting('How long the last known digest of a tag is served while its registry cannot be reached.', {
-        min: '0s',
-        max: '3650d',
-      }).prefault('30d'),
+      ...tagSettings,
       revalidate_timeout: durationSetting('How long a pull waits for the answer about a tag it already knows.', {
         min: '50ms',
         max: '60s',

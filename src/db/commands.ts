@@ -2,7 +2,7 @@
 // arguments and result can be cloned between threads. It throws OciError for what a client did wrong.
 
 import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
-import { deleteManifest, deleteTag, putManifest, recordTagCheck } from './content-commands.ts';
+import { deleteManifest, deleteTag, putManifest, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
 import { createAccount } from './identity.ts';
 import { addPins, removePins } from './pins.ts';
@@ -28,6 +28,7 @@ export const commands = {
   mountBlob,
   putManifest,
   recordTagCheck,
+  recordTagRemoval,
   deleteTag,
   deleteManifest,
   deleteBlob,

@@ -110,7 +110,24 @@ export async function recordTagCheck(
 ): Promise<void> {
   await trx
     .updateTable('tag')
-    .set({ checked_at_ms: nowMs, ...(args.verified ? { verified_at_ms: nowMs, trust: args.trust, trail: args.trail } : {}) })
+    .set({
+      checked_at_ms: nowMs,
+      ...(args.verified ? { verified_at_ms: nowMs, trust: args.trust, trail: args.trail, removed_at_ms: null } : {}),
+    })
+    .where('repository_id', '=', args.repositoryId)
+    .where('name', '=', args.tag)
+    .where('digest', '=', args.digest)
+    .execute();
+}
+
+/** Notes that the registry of a mirror has no such tag any more: it is not listed and not served, until it is verified again. */
+export async function recordTagRemoval(
+  { trx, nowMs }: CommandContext,
+  args: { repositoryId: number; tag: string; digest: Digest; trail: string },
+): Promise<void> {
+  await trx
+    .updateTable('tag')
+    .set({ checked_at_ms: nowMs, removed_at_ms: nowMs, trail: args.trail })
     .where('repository_id', '=', args.repositoryId)
     .where('name', '=', args.tag)
     .where('digest', '=', args.digest)
@@ -173,6 +190,7 @@ async function moveTag({ trx, nowMs }: CommandContext, args: NewManifest, tag: s
     verified_at_ms: mirrored ? nowMs : null,
     checked_at_ms: mirrored ? nowMs : null,
     trust: args.tagTrust ?? ('confirmed' as const),
+    removed_at_ms: null,
     trail: args.trail ?? null,
   };
   if (before === undefined) {

@@ -17,6 +17,8 @@ export interface StoredTag extends StoredManifest {
   readonly verifiedAtMs: number | null;
   readonly checkedAtMs: number | null;
   readonly trust: TagTrust;
+  /** When its registry was last heard to say that it has no such tag any more. */
+  readonly removedAtMs: number | null;
 }
 export interface StoredBlob {
   readonly storageKey: string;
@@ -52,6 +54,7 @@ export function prepareContentQueries(database: Preparer): ContentQueries {
         tag.select('verified_at_ms').as('verifiedAtMs'),
         tag.select('checked_at_ms').as('checkedAtMs'),
         tag.select('trust').as('trust'),
+        tag.select('removed_at_ms').as('removedAtMs'),
         'bytes',
       ])
       .where('repository_id', '=', repository)
@@ -117,6 +120,7 @@ export async function listTags(read: Kysely<Schema>, args: { repositoryId: numbe
     .selectFrom('tag')
     .select('name')
     .where('repository_id', '=', args.repositoryId)
+    .where('removed_at_ms', 'is', null)
     .orderBy('name_folded')
     .orderBy('name')
     .limit(args.limit);
@@ -179,6 +183,7 @@ export interface TagTrail {
   readonly verifiedAtMs: number | null;
   readonly checkedAtMs: number | null;
   readonly trust: TagTrust;
+  readonly removedAtMs: number | null;
   readonly tagTrail: string | null;
 }
 
@@ -196,6 +201,7 @@ export async function readTagTrail(read: Kysely<Schema>, repository: string, tag
       'tag.verified_at_ms as verifiedAtMs',
       'tag.checked_at_ms as checkedAtMs',
       'tag.trust as trust',
+      'tag.removed_at_ms as removedAtMs',
       'tag.trail as tagTrail',
     ])
     .where('repository.name', '=', repository)

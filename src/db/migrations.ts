@@ -24,6 +24,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0001-first': { up: (db) => first(db as Kysely<Schema>, dialect) },
     '0002-sources': { up: (db) => addSources(db as Kysely<Schema>, dialect) },
     '0003-offline': { up: (db) => addOffline(db as Kysely<Schema>, dialect) },
+    '0004-mirror-words': { up: (db) => addMirrorWords(db as Kysely<Schema>, dialect) },
   };
 }
 
@@ -102,4 +103,15 @@ async function addSources(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
     sql`create table source_seed (registry ${text} not null, url ${text} not null, hash ${text} not null, primary key (registry, url))`,
   ];
   for (const statement of statements) await statement.execute(db);
+}
+
+/** What a registry said and must outlive a restart and an outage: that a tag is gone (its row stays), and what refers to a manifest. */
+async function addMirrorWords(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
+  const postgres = dialect === 'postgres';
+  const text = sql.raw(postgres ? 'text collate "C"' : 'text');
+  const number = sql.raw(postgres ? 'bigint' : 'integer');
+  await sql`alter table tag add column removed_at_ms ${number}`.execute(db);
+  await sql`create table listed_referrers (
+    repository_id ${number} not null references repository (id) on delete cascade, subject_digest ${text} not null,
+    descriptors ${text} not null, listed_at_ms ${number} not null, primary key (repository_id, subject_digest))`.execute(db);
 }

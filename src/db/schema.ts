@@ -105,8 +105,17 @@ export interface Schema {
     /** When an upstream was last asked, with or without success. */
     checked_at_ms: number | null;
     trust: TagTrust;
+    /** When the registry of a mirror was last heard to say that it has no such tag any more; null while it has. */
+    removed_at_ms: number | null;
     /** JSON: why this digest (source, verdicts); null for pushed tags. */
     trail: string | null;
+  };
+  listed_referrers: {
+    repository_id: number;
+    subject_digest: string;
+    /** JSON: what the registry of a mirror last listed as referrers. */
+    descriptors: string;
+    listed_at_ms: number;
   };
   upload: {
     id: string;

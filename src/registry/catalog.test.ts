@@ -46,6 +46,8 @@ function catalogWith(upstream: { tags?: readonly string[]; referrers?: readonly 
     tags: async () => listing(upstream.tags?.map(requireTag)),
     referrers: async () => listing(upstream.referrers),
     lastFailure: () => undefined,
+    absence: () => undefined,
+    drift: () => undefined,
     close: async () => undefined,
   };
   return createCatalog({ database, content: prepareContentQueries(database), mirror, limits: { sizeDefault: 3, sizeMax: 5 } });

@@ -11,7 +11,8 @@ import type { Tag } from '../oci/reference.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError } from '../upstream/verdict.ts';
-import { type ManifestAnswer, manifestUnknown } from './answers.ts';
+import { type Absences, absent } from './absences.ts';
+import type { ManifestAnswer } from './answers.ts';
 import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirrorTimings } from './mirror-timings.ts';
@@ -35,10 +36,11 @@ export function createManifestFetcher(options: {
   ingest: Ingest;
   client: UpstreamClient;
   pool: SourcePool;
+  absences: Absences;
   timings: MirrorTimings;
   clock: Clock;
 }): ManifestFetcher {
-  const { content, repositories, ingest, client, pool, timings, clock } = options;
+  const { content, repositories, ingest, client, pool, absences, timings, clock } = options;
   const flights = createSingleFlight<ManifestAnswer>();
 
   const keep = async (
@@ -57,6 +59,7 @@ export function createManifestFetcher(options: {
       trail,
       ...(tag === undefined ? {} : { tagTrust: tag.trust }),
     });
+    absences.arrived(manifest.digest);
   };
 
   const get = async (source: Source, repository: string, reference: string, timeoutMs: number): Promise<ManifestAnswer> => {
@@ -83,7 +86,7 @@ export function createManifestFetcher(options: {
       }
       if (source.trust === 'authority' && (asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone')) isAbsent = true;
     }
-    if (isAbsent) throw manifestUnknown({ kind: 'digest', digest });
+    if (isAbsent) throw absent(absences.noteDigest(target, digest, attempts), { digest });
     throw unavailable(target, attempts);
   };
 
@@ -91,6 +94,8 @@ export function createManifestFetcher(options: {
     byDigest: async (target, digest) => {
       const known = await content.manifestByDigest(target.name, digest);
       if (known !== undefined) return { digest, mediaType: known.mediaType, bytes: known.bytes, from: 'hit' };
+      const absence = absences.digest(target, digest);
+      if (absence !== undefined) throw absent(absence, { digest });
       return flights.run(`${target.name}@${digest}`, () => fetch(target, digest));
     },
     byTag: get,

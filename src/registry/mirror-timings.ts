@@ -17,6 +17,10 @@ export interface MirrorTimings {
   readonly listingTimeoutMs: number;
   /** After a failed check of a tag the stale answer is given at once for this long. */
   readonly failedCheckRestMs: number;
+  /** An authority that no longer has a cached tag is asked again after so long, unless another one can be asked. */
+  readonly absenceRecheckMs: number;
+  /** Between two comparisons of another source's tags with an authority's. */
+  readonly driftSampleMs: number;
 }
 
 export const mirrorTimings: MirrorTimings = {
@@ -27,4 +31,6 @@ export const mirrorTimings: MirrorTimings = {
   manifestTimeoutMs: 10_000,
   listingTimeoutMs: 5_000,
   failedCheckRestMs: 10_000,
+  absenceRecheckMs: 250,
+  driftSampleMs: 60_000,
 };

@@ -6,13 +6,18 @@ import { createLru } from '../lib/lru.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { formatReference, type Reference, type Tag } from '../oci/reference.ts';
+import { type Absence, createAbsences } from './absences.ts';
+import type { OnAlarm } from './alarms.ts';
 import type { BlobAnswer, BlobRequest, ManifestAnswer, ReferrerDescriptor } from './answers.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
 import { createMirrorBlobs, type MirrorBlobsOptions } from './mirror-blobs.ts';
 import { createMirrorListings, type Listing } from './mirror-listings.ts';
 import { mirrorAccess, mirrorTargetOf } from './mirror-target.ts';
 import { type MirrorTimings, mirrorTimings } from './mirror-timings.ts';
-import { createTagResolver, type TagRules } from './tag-resolution.ts';
+import { createTagDrift } from './tag-drift.ts';
+import type { TagRules } from './tag-policies.ts';
+import { createTagResolver } from './tag-resolution.ts';
+import { createTagWitnesses } from './tag-witnesses.ts';
 import type { Attempt, Trail } from './trail.ts';
 
 const rememberedFailuresMax = 1000;
@@ -26,6 +31,10 @@ export interface Mirror {
   referrers(target: RepositoryTarget, subject: Digest, signal: AbortSignal): Promise<Listing<ReferrerDescriptor>>;
   /** Why the sources last failed for this tag, manifest or blob, for `explain`. */
   lastFailure(name: string, reference: string): Trail | undefined;
+  /** An authority's word that this tag or manifest is not there, while it is repeated without asking. */
+  absence(name: string, reference: string): Absence | undefined;
+  /** Which sources gave another digest for this tag, since the server started. */
+  drift(name: string, tag: string): Trail | undefined;
   /** Ends fills under way. */
   close(): Promise<void>;
 }
@@ -33,6 +42,8 @@ export interface Mirror {
 export interface MirrorOptions extends Omit<MirrorBlobsOptions, 'timings' | 'onFailure'> {
   readonly rules: TagRules;
   readonly timings?: Partial<MirrorTimings>;
+  /** Beside the log line `mirror.<kind>`. */
+  readonly onAlarm?: OnAlarm;
 }
 
 export function createMirror(options: MirrorOptions): Mirror {
@@ -40,9 +51,16 @@ export function createMirror(options: MirrorOptions): Mirror {
   const timings = { ...mirrorTimings, ...options.timings };
   const failures = createLru<string, Trail>({ maxEntries: rememberedFailuresMax });
   const onFailure = (key: string, attempts: readonly Attempt[]): void => failures.set(key, { atMs: clock.nowMs(), attempts });
-  const parts = { ...options, timings, onFailure };
+  const onAlarm: OnAlarm = (kind, fields) => {
+    options.log?.warn(`mirror.${kind}`, fields);
+    options.onAlarm?.(kind, fields);
+  };
+  const absences = createAbsences({ notFoundTtlMs: rules.notFoundTtlMs, clock });
+  const parts = { ...options, timings, onFailure, onAlarm, absences };
   const fetcher = createManifestFetcher(parts);
-  const tagResolver = createTagResolver({ ...parts, fetcher });
+  const drift = createTagDrift(parts);
+  const witnesses = createTagWitnesses({ ...parts, fetcher, drift });
+  const tagResolver = createTagResolver({ ...parts, fetcher, drift, witnesses });
   const blobs = createMirrorBlobs(parts);
   const listings = createMirrorListings({ ...parts, tagTtlMs: rules.tagTtlMs, referrersTimeoutMs: rules.revalidateTimeoutMs });
 
@@ -61,7 +79,12 @@ export function createMirror(options: MirrorOptions): Mirror {
     tags: (target, signal) => listings.tags(mirrorTargetOf(target), signal),
     referrers: (target, subject) => listings.referrers(mirrorTargetOf(target), subject),
     lastFailure: (name, reference) => failures.get(`${name} ${reference}`),
-    close: blobs.close,
+    absence: absences.peek,
+    drift: drift.evidence,
+    close: async () => {
+      await drift.settle();
+      await blobs.close();
+    },
   };
 }
 

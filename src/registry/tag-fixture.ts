@@ -10,14 +10,20 @@ import { requireRepositoryName, requireTag } from '../oci/reference.ts';
 import { createSourceHealth } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError, type Verdict } from '../upstream/verdict.ts';
+import { createAbsences } from './absences.ts';
+import type { AlarmKind } from './alarms.ts';
 import type { ManifestAnswer } from './answers.ts';
+import type { ManifestFetcher } from './manifest-fetch.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import { mirrorTimings } from './mirror-timings.ts';
 import { createSourcePool } from './source-pool.ts';
+import { createTagDrift, type TagDrift } from './tag-drift.ts';
+import type { TagRules } from './tag-policies.ts';
 import { createTagResolver, type TagResolver } from './tag-resolution.ts';
-import { parseTrail } from './trail.ts';
+import { createTagWitnesses } from './tag-witnesses.ts';
+import { formatTrail, parseTrail } from './trail.ts';
 
-export const tag = requireTag('v1');
+const tag = requireTag('v1');
 const manifestOf = (text: string): ManifestAnswer => {
   const bytes = new TextEncoder().encode(text);
   return { bytes, digest: digestOf(bytes), mediaType: 'application/vnd.oci.image.manifest.v1+json' };
@@ -45,12 +51,24 @@ interface World {
   readonly clock: FakeClock;
   readonly resolver: TagResolver;
   readonly says: Map<string, Says>;
+  /** What its HEAD tells, where that is not what its GET gives. */
+  readonly headSays: Map<string, Digest>;
+  /** Sources that answer 405 to HEAD. */
+  readonly headFails: Set<string>;
   /** `HEAD a`, `GET a`, `GET sha256:...` in order. */
   readonly asked: string[];
   /** By digest, from wherever; undefined takes for ever. */
   readonly content: Map<Digest, ManifestAnswer | OciError | undefined>;
   readonly failures: string[];
+  /** Manifests of the repository beside the known one. */
+  readonly held: Set<Digest>;
+  /** Digests that an authority has by digest. */
+  readonly atAuthority: Set<Digest>;
+  readonly alarms: { readonly kind: AlarmKind; readonly fields: Readonly<Record<string, unknown>> }[];
+  readonly drift: TagDrift;
   known(): StoredTag | undefined;
+  /** It comes into the cache by another way than a pull. */
+  store(manifest: ManifestAnswer, verifiedAtMs: number): Promise<void>;
   quarantine(name: string): void;
   /** Somebody sets the clock on the wall. */
   setWall(byMs: number): void;
@@ -58,7 +76,10 @@ interface World {
 }
 
 /** `names` in the order of rank; capital ones are authorities. */
-export function world(names: readonly string[]): World {
+export function world(
+  names: readonly string[],
+  options: { rules?: Partial<TagRules>; operators?: Readonly<Record<string, string>> } = {},
+): World {
   let wallShiftMs = 0;
   const fake = createFakeClock();
   const clock: FakeClock = { ...fake, nowMs: () => fake.nowMs() + wallShiftMs };
@@ -71,9 +92,12 @@ export function world(names: readonly string[]): World {
       trust: name === name.toUpperCase() ? 'authority' : 'digest-only',
       priority,
       realms: [],
+      ...(options.operators?.[name] === undefined ? {} : { operator: options.operators[name] }),
     }),
   );
   const says = new Map<string, Says>(names.map((name) => [name, one]));
+  const headSays = new Map<string, Digest>();
+  const headFails = new Set<string>();
   const asked: string[] = [];
   const content = new Map<Digest, ManifestAnswer | OciError | undefined>([one, two].map((manifest) => [manifest.digest, manifest]));
   let stored: StoredTag | undefined;
@@ -87,59 +111,79 @@ export function world(names: readonly string[]): World {
     if (typeof said === 'string') throw new UpstreamError(said, { detail: 'scripted', ...(said === 'denied' ? { status: 403 } : {}) });
     return said;
   };
+  const held = new Set<Digest>();
+  const atAuthority = new Set<Digest>();
+  const alarms: World['alarms'] = [];
+  const rules: TagRules = { tagTtlMs: 60_000, staleIfErrorMs: 30 * 86_400_000, revalidateTimeoutMs: 2_000, ...options.rules };
+  const fetcher: ManifestFetcher = {
+    byTag: async (source, _repository, _tag, timeoutMs) => {
+      asked.push(`GET ${source.id}`);
+      return hear(source, timeoutMs);
+    },
+    byDigest: async (_target, digest) => {
+      asked.push(`GET ${digest.slice(0, 12)}`);
+      const found = content.get(digest);
+      if (found instanceof OciError) throw found;
+      if (found === undefined) await new Promise(() => undefined);
+      return found as ManifestAnswer;
+    },
+    setTag: async (_target, _tag, manifest, trust, trail) => {
+      if (parseTrail(trail)?.reason === undefined) throw new Error('a tag set without a reason');
+      const { digest, mediaType, bytes } = manifest;
+      stored = {
+        repositoryId: 1,
+        digest,
+        mediaType,
+        bytes,
+        subjectDigest: null,
+        verifiedAtMs: clock.nowMs(),
+        checkedAtMs: clock.nowMs(),
+        trust,
+        removedAtMs: null,
+      };
+    },
+  };
+  const client = {
+    headManifest: async (source: Source, _repository: string, reference: string, { timeoutMs }: { timeoutMs: number }) => {
+      asked.push(`HEAD ${source.id}${reference.includes(':') ? ` ${reference.slice(0, 12)}` : ''}`);
+      if (reference.includes(':')) {
+        if (atAuthority.has(reference as Digest)) return { digest: reference as Digest };
+        throw new UpstreamError('not-found', { detail: 'scripted', status: 404 });
+      }
+      if (headFails.has(source.id)) throw new UpstreamError('bad-answer', { detail: 'scripted', status: 405 });
+      const heard = headSays.get(source.id);
+      return { digest: heard ?? (await hear(source, timeoutMs)).digest };
+    },
+  };
+  const pool = createSourcePool({ sources: new Map([['docker.io', sources]]), health, clock });
+  const stock = { manifestByDigest: async (_name: string, digest: Digest) => (held.has(digest) ? stored : undefined) };
+  const parts = { client, pool, fetcher, timings: mirrorTimings, clock };
+  const drift = createTagDrift({ ...parts, content: stock, onAlarm: (kind, fields) => alarms.push({ kind, fields }) });
   const resolver = createTagResolver({
+    ...parts,
     content: { manifestByTag: async () => stored },
+    drift,
+    witnesses: createTagWitnesses({ ...parts, content: stock, drift }),
+    absences: createAbsences({ notFoundTtlMs: rules.notFoundTtlMs, clock }),
+    rules,
+    onFailure: (key) => failures.push(key),
     database: {
       run: async (name, args) => {
+        if (name === 'recordTagRemoval' && stored !== undefined) {
+          stored = { ...stored, checkedAtMs: clock.nowMs(), removedAtMs: clock.nowMs() };
+          return undefined as never;
+        }
         if (name !== 'recordTagCheck' || stored === undefined) throw new Error(`unexpected ${name}`);
         const check = args as CommandArguments<'recordTagCheck'>;
         if (check.digest !== stored.digest) throw new Error('a check of another digest');
         stored = {
           ...stored,
           checkedAtMs: clock.nowMs(),
-          ...(check.verified ? { verifiedAtMs: clock.nowMs(), trust: check.trust } : {}),
+          ...(check.verified ? { verifiedAtMs: clock.nowMs(), trust: check.trust, removedAtMs: null } : {}),
         };
         return undefined as never;
       },
     },
-    client: {
-      headManifest: async (source, _repository, _reference, { timeoutMs }) => {
-        asked.push(`HEAD ${source.id}`);
-        return { digest: (await hear(source, timeoutMs)).digest };
-      },
-    },
-    pool: createSourcePool({ sources: new Map([['docker.io', sources]]), health, clock }),
-    fetcher: {
-      byTag: async (source, _repository, _tag, timeoutMs) => {
-        asked.push(`GET ${source.id}`);
-        return hear(source, timeoutMs);
-      },
-      byDigest: async (_target, digest) => {
-        asked.push(`GET ${digest.slice(0, 12)}`);
-        const found = content.get(digest);
-        if (found instanceof OciError) throw found;
-        if (found === undefined) await new Promise(() => undefined);
-        return found as ManifestAnswer;
-      },
-      setTag: async (_target, _tag, manifest, trust, trail) => {
-        if (parseTrail(trail)?.reason === undefined) throw new Error('a tag set without a reason');
-        const { digest, mediaType, bytes } = manifest;
-        stored = {
-          repositoryId: 1,
-          digest,
-          mediaType,
-          bytes,
-          subjectDigest: null,
-          verifiedAtMs: clock.nowMs(),
-          checkedAtMs: clock.nowMs(),
-          trust,
-        };
-      },
-    },
-    rules: { tagTtlMs: 60_000, staleIfErrorMs: 30 * 86_400_000, revalidateTimeoutMs: 2_000 },
-    timings: mirrorTimings,
-    clock,
-    onFailure: (key) => failures.push(key),
   });
   return {
     clock,
@@ -148,7 +192,17 @@ export function world(names: readonly string[]): World {
     asked,
     content,
     failures,
+    headSays,
+    headFails,
+    held,
+    atAuthority,
+    alarms,
+    drift,
     known: () => stored,
+    store: async (manifest, verifiedAtMs) => {
+      await fetcher.setTag(target, tag, manifest, 'confirmed', formatTrail({ atMs: verifiedAtMs, attempts: [], reason: 'imported' }));
+      if (stored !== undefined) stored = { ...stored, verifiedAtMs };
+    },
     quarantine: (name) => health.quarantine(name, 'test'),
     setWall: (byMs) => {
       wallShiftMs += byMs;

@@ -1,15 +1,11 @@
 // The rules for tags on a clock that tests move: who is believed, for how long, and what rests after a failure.
 
 import { describe, expect, test } from 'bun:test';
-import { createFakeClock } from '../lib/clock.ts';
+import { digestOf } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import { createSourceHealth } from '../upstream/health.ts';
-import type { Source } from '../upstream/source.ts';
+import { requireTag } from '../oci/reference.ts';
 import { type ManifestAnswer, manifestUnknown } from './answers.ts';
-import { mirrorTimings } from './mirror-timings.ts';
-import { createSourcePool } from './source-pool.ts';
-import { one, tag, target, two, world } from './tag-fixture.ts';
-import { createTagResolver } from './tag-resolution.ts';
+import { one, target, two, world } from './tag-fixture.ts';
 
 const second = 1000;
 const minute = 60 * second;
@@ -54,12 +50,18 @@ describe('an authority', () => {
     expect(asked).toEqual(['GET A', 'GET B']);
   });
 
-  test.each(['not-found', 'gone'] as const)('that says %s decides, also on what is cached', async (verdict) => {
-    const { resolve, says, clock } = world(['A', 'm', 'n']);
+  test.each(['not-found', 'gone'] as const)('that says %s decides, also on what is cached once it says so again', async (verdict) => {
+    const { resolve, says, clock, asked, known } = world(['A', 'm', 'n']);
     await resolve();
     says.set('A', verdict);
     clock.advance(minute);
-    expect(await codeOf(resolve())).toBe('MANIFEST_UNKNOWN');
+    const code = codeOf(resolve());
+    await settle();
+    expect(known()?.removedAtMs).toBeNull();
+    clock.advance(250);
+    expect(await code).toBe('MANIFEST_UNKNOWN');
+    expect(known()?.removedAtMs).toBe(clock.nowMs());
+    expect(asked.filter((one) => one.endsWith('m') || one.endsWith('n'))).toEqual([]);
   });
 
   test('that delivered wrong content is not believed: nobody is left to say', async () => {
@@ -127,7 +129,7 @@ describe('a known tag whose authority is silent', () => {
     const { resolve, says, clock, content } = world(['A']);
     await resolve();
     says.set('A', two);
-    content.set(two.digest, manifestUnknown({ kind: 'digest', digest: two.digest }));
+    content.set(two.digest, new OciError('UNAVAILABLE', 'scripted'));
     clock.advance(minute);
     expect(await resolve()).toEqual({ ...one, warning: stale });
   });
@@ -168,37 +170,10 @@ describe('without an authority', () => {
     expect(await apart.resolve()).toMatchObject({ digest: one.digest, warning: unconfirmed });
   });
 
-  test('two doors of one host are no two witnesses', async () => {
-    const clock = createFakeClock();
-    const health = createSourceHealth({ clock });
-    const doors = ['/a', '/b'].map(
-      (path, priority): Source => ({
-        id: path,
-        registry: 'docker.io',
-        url: `http://m.test${path}`,
-        trust: 'digest-only',
-        priority,
-        realms: [],
-      }),
-    );
-    const trusts: string[] = [];
-    const resolver = createTagResolver({
-      content: { manifestByTag: async () => undefined },
-      database: { run: async () => undefined as never },
-      client: { headManifest: async () => ({ digest: one.digest }) },
-      pool: createSourcePool({ sources: new Map([['docker.io', doors]]), health, clock }),
-      fetcher: {
-        byTag: async () => one,
-        byDigest: async () => one,
-        setTag: async (_target, _tag, _manifest, trust) => void trusts.push(trust),
-      },
-      rules: { tagTtlMs: minute, staleIfErrorMs: day, revalidateTimeoutMs: second },
-      timings: mirrorTimings,
-      clock,
-      onFailure: () => undefined,
-    });
-    await resolver.resolve(target, tag);
-    expect(trusts).toEqual(['unconfirmed']);
+  test('two doors of one operator are no two witnesses', async () => {
+    const { resolve, known } = world(['m', 'n'], { operators: { m: 'somebody', n: 'somebody' } });
+    expect((await resolve()).warning).toEqual(unconfirmed);
+    expect(known()?.trust).toBe('unconfirmed');
   });
 
   test('nobody alone overrides what is known, two together do', async () => {
@@ -263,4 +238,241 @@ test('HEAD that is refused is answered by GET', async () => {
   says.set('A', 'denied');
   expect((await resolve()).warning).toEqual(stale);
   expect(asked.slice(1)).toEqual(['HEAD A', 'GET A']);
+});
+
+describe('HEAD', () => {
+  test('that is refused by a source that answers GET is not tried again for an hour', async () => {
+    const { resolve, says, clock, asked, headFails } = world(['A']);
+    headFails.add('A');
+    await resolve();
+    for (let times = 0; times < 2; times++) {
+      clock.advance(minute);
+      expect((await resolve()).warning).toBeUndefined();
+    }
+    expect(asked).toEqual(['GET A', 'HEAD A', 'GET A', 'GET A']);
+    says.set('A', two);
+    clock.advance(60 * minute);
+    expect((await resolve()).digest).toBe(two.digest);
+    expect(asked.slice(4)).toEqual(['HEAD A', 'GET A']);
+  });
+
+  test('that tells a digest the authority does not have gives way to the body', async () => {
+    const { resolve, says, clock, asked, headSays, content, known } = world(['A']);
+    await resolve();
+    const lie = digestOf(new TextEncoder().encode('nothing has this'));
+    headSays.set('A', lie);
+    content.set(lie, manifestUnknown({ kind: 'digest', digest: lie }));
+    clock.advance(minute);
+    expect(await resolve()).toEqual(one);
+    says.set('A', two);
+    clock.advance(minute);
+    expect(await resolve()).toEqual(two);
+    expect(known()?.verifiedAtMs).toBe(clock.nowMs());
+    expect(asked).toEqual(['GET A', 'HEAD A', `GET ${lie.slice(0, 12)}`, 'GET A', 'GET A']);
+  });
+});
+
+describe('a tag its registry does not have', () => {
+  test('is asked for once in thirty seconds, however often it is pulled', async () => {
+    const { resolve, says, clock, asked } = world(['A']);
+    says.set('A', 'not-found');
+    for (let times = 0; times < 1000; times++) expect(await codeOf(resolve())).toBe('MANIFEST_UNKNOWN');
+    expect(asked).toEqual(['GET A']);
+    says.set('A', one);
+    clock.advance(30 * second - 1);
+    expect(await codeOf(resolve())).toBe('MANIFEST_UNKNOWN');
+    clock.advance(1);
+    expect(await resolve()).toEqual(one);
+    expect(asked).toEqual(['GET A', 'GET A']);
+  });
+
+  test('because it shut the repository down is asked for once in an hour, whatever the tag', async () => {
+    const { resolve, resolver, says, clock, asked } = world(['A']);
+    says.set('A', 'gone');
+    const failure = await resolve().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'MANIFEST_UNKNOWN', message: expect.stringContaining('shut this repository down') });
+    clock.advance(60 * minute - 1);
+    expect(await codeOf(resolver.resolve(target, requireTag('another')))).toBe('MANIFEST_UNKNOWN');
+    expect(asked).toEqual(['GET A']);
+    says.set('A', one);
+    clock.advance(1);
+    expect(await resolve()).toEqual(one);
+  });
+
+  test('is here at once when it came by another way', async () => {
+    const { resolve, says, store, clock } = world(['A']);
+    says.set('A', 'not-found');
+    expect(await codeOf(resolve())).toBe('MANIFEST_UNKNOWN');
+    await store(one, clock.nowMs() - 2 * minute);
+    says.set('A', one);
+    expect(await resolve()).toEqual(one);
+  });
+});
+
+describe('a cached tag its registry took away', () => {
+  const removed = async (rules: Parameters<typeof world>[1] = {}) => {
+    const found = world(['A', 'm', 'n'], rules);
+    await found.resolve();
+    found.says.set('A', 'not-found');
+    found.clock.advance(minute);
+    const first = found.resolve().catch((error: unknown) => error);
+    await settle();
+    found.clock.advance(250);
+    return { ...found, first: await first };
+  };
+
+  test('stays away while the registry cannot be asked, whatever mirrors say, for as long as a digest would stay', async () => {
+    const { resolve, says, clock, asked } = await removed();
+    says.set('A', 'refused');
+    clock.advance(minute);
+    const failure = await resolve().catch((error: unknown) => error);
+    expect(failure).toMatchObject({ code: 'MANIFEST_UNKNOWN', message: expect.stringContaining('had no such tag any more at 2023-') });
+    expect(asked.filter((one) => /[mn]$/.test(one))).toEqual([]);
+    clock.advance(30 * day);
+    expect((await resolve()).digest).toBe(one.digest);
+  });
+
+  test('is back as soon as the registry has it again', async () => {
+    const { resolve, says, clock, known } = await removed();
+    says.set('A', one);
+    clock.advance(30 * second);
+    expect(await resolve()).toEqual(one);
+    expect(known()?.removedAtMs).toBeNull();
+  });
+
+  test('is kept with a warning where the policy says so', async () => {
+    const { resolve, first, asked, known, clock, says } = await removed({ rules: { onUpstreamDelete: 'keep' } });
+    const kept = { ...one, warning: expect.stringMatching(/^299 - "kept tag, last verified 2023-/) };
+    expect(first).toEqual(kept);
+    const before = asked.length;
+    expect(await resolve()).toEqual(kept);
+    expect(asked).toHaveLength(before);
+    expect(known()?.removedAtMs).toBeNull();
+    says.set('A', two);
+    clock.advance(minute);
+    expect(await resolve()).toEqual(two);
+  });
+
+  test('is not believed gone when another authority has it, or when nobody confirms it', async () => {
+    const { resolve, says, clock } = world(['A', 'B']);
+    await resolve();
+    says.set('A', 'not-found');
+    clock.advance(minute);
+    expect(await resolve()).toEqual(one);
+    says.set('B', 'refused');
+    clock.advance(minute);
+    const answer = resolve();
+    await settle();
+    says.set('A', 'server-error');
+    clock.advance(250);
+    expect(await answer).toEqual({ ...one, warning: stale });
+  });
+});
+
+describe('within stale_while_revalidate', () => {
+  const rules = { rules: [{ match: 'docker.io/library/*:v*', staleWhileRevalidateMs: 10 * minute }] };
+
+  test('the known digest is the answer at once, and one check runs behind it', async () => {
+    const { resolve, says, clock, asked, known } = world(['A'], { rules });
+    await resolve();
+    says.set('A', two);
+    clock.advance(minute);
+    expect(await Promise.all(Array.from({ length: 50 }, resolve))).toEqual(Array.from({ length: 50 }, () => one));
+    await settle();
+    expect(known()?.digest).toBe(two.digest);
+    expect(await resolve()).toEqual(two);
+    expect(asked).toEqual(['GET A', 'HEAD A', `GET ${two.digest.slice(0, 12)}`]);
+  });
+
+  test('a check that failed is told, and behind it the pull waits again', async () => {
+    const { resolve, says, clock } = world(['A'], { rules });
+    await resolve();
+    says.set('A', 'server-error');
+    clock.advance(minute);
+    expect(await resolve()).toEqual(one);
+    await settle();
+    expect(await resolve()).toEqual({ ...one, warning: stale });
+    says.set('A', two);
+    clock.advance(11 * minute);
+    expect(await resolve()).toEqual(two);
+  });
+});
+
+describe('of several sources without an authority', () => {
+  test('two that agree on what the tag meant before do not turn it back', async () => {
+    const { resolve, says, clock, held } = world(['A', 'm', 'n']);
+    await resolve();
+    says.set('A', 'refused');
+    held.add(two.digest);
+    for (const name of ['m', 'n']) says.set(name, two);
+    clock.advance(minute);
+    expect(await resolve()).toEqual({ ...one, warning: stale });
+  });
+
+  test('the one that says something else than the others is an alarm, and not believed on tags for a day', async () => {
+    const { resolve, says, clock, alarms, asked } = world(['A', 'm', 'n', 'o']);
+    says.set('A', 'refused');
+    says.set('m', two);
+    expect(await resolve()).toEqual(one);
+    expect(alarms).toMatchObject([{ kind: 'tag-poisoned', fields: { source: 'http://m.test', tag: 'v1', digest: two.digest } }]);
+    const before = asked.length;
+    clock.advance(23 * 60 * minute);
+    await resolve();
+    expect(asked.slice(before).filter((one) => one.endsWith(' m'))).toEqual([]);
+  });
+});
+
+describe('a comparison behind an answer', () => {
+  const compared = async (setUp: (found: ReturnType<typeof world>) => void) => {
+    const found = world(['A', 'm']);
+    await found.resolve();
+    found.clock.advance(minute);
+    setUp(found);
+    await found.resolve();
+    await found.drift.settle();
+    return found;
+  };
+
+  test('is made once in a minute at most, and of each source once in ten', async () => {
+    const { asked, resolve, clock, alarms } = await compared(() => undefined);
+    expect(asked).toEqual(['GET A', 'HEAD A', 'HEAD m']);
+    for (let times = 0; times < 9; times++) {
+      clock.advance(minute);
+      await resolve();
+    }
+    expect(asked.filter((one) => one === 'HEAD m')).toHaveLength(1);
+    clock.advance(minute);
+    await resolve();
+    expect(asked.filter((one) => one === 'HEAD m')).toHaveLength(2);
+    expect(alarms).toEqual([]);
+  });
+
+  test('finds a source that is behind by what the registry still has', async () => {
+    const { alarms, drift } = await compared(({ says, atAuthority }) => {
+      says.set('m', two);
+      atAuthority.add(two.digest);
+    });
+    expect(alarms).toMatchObject([{ kind: 'tag-drift', fields: { source: 'http://m.test', digest: two.digest, expected: one.digest } }]);
+    expect(drift.evidence(target.name, 'v1')?.attempts[0]?.detail).toContain('behind');
+  });
+
+  test('suspects one of poison whose digest the registry never had, and believes it on no tag', async () => {
+    const { alarms, says, resolve, clock } = await compared((found) => found.says.set('m', two));
+    expect(alarms.map((alarm) => alarm.kind)).toEqual(['tag-poisoned']);
+    says.set('A', 'refused');
+    clock.advance(31 * day - 30 * day);
+    expect((await resolve()).warning).toEqual(stale);
+  });
+
+  test('says nothing when the tag moved meanwhile', async () => {
+    const { alarms } = await compared(({ says, headSays, asked }) => {
+      says.set('m', two);
+      const push = asked.push.bind(asked);
+      asked.push = (...what) => {
+        if (what.includes('HEAD m')) headSays.set('A', two.digest);
+        return push(...what);
+      };
+    });
+    expect(alarms).toEqual([]);
+  });
 });

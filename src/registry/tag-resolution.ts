@@ -3,94 +3,85 @@
 // must agree; one alone is served as unconfirmed, and never overrides a known answer.
 //
 //   verified within the TTL ─────────────────────────────────────────────────> the known digest
+//   an authority lately said that there is no such tag ──────────────────────> MANIFEST_UNKNOWN at once (absences.ts)
+//   older, within stale_while_revalidate ────────────────────────────────────> the known digest at once, and one check behind it
 //   older, verified within stale_if_error, and a check failed lately ────────> the known digest, with a warning, at once
-//   older ──> check: an authority says ──> a digest: that one · nothing: MANIFEST_UNKNOWN
-//                    no authority says ──> two others agree: that digest · one has the known digest: that one
+//   older ──> check: an authority says ──> a digest: that one
+//                                          nothing: MANIFEST_UNKNOWN; a cached tag is first asked about once more, then marked removed,
+//                                                   or kept with a warning where the policy is `keep`
+//                    no authority says ──> it was removed by an authority's word lately: MANIFEST_UNKNOWN
+//                                          two others agree: that digest · one has the known digest: that one
 //                    nobody, or the deadline has passed ──> the known digest, with a warning; UNAVAILABLE when there is none
 
 import type { ContentQueries, StoredTag } from '../db/content.ts';
 import type { Database } from '../db/database.ts';
-import type { TagTrust } from '../db/schema.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createLru } from '../lib/lru.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
-import type { Digest } from '../oci/digest.ts';
+import { OciError } from '../oci/errors.ts';
 import type { Tag } from '../oci/reference.ts';
-import type { UpstreamClient } from '../upstream/client.ts';
-import type { Source } from '../upstream/source.ts';
-import { type ContentOrigin, type ManifestAnswer, manifestUnknown } from './answers.ts';
+import { type Absences, absent } from './absences.ts';
+import type { ContentOrigin, ManifestAnswer } from './answers.ts';
 import type { ManifestFetcher } from './manifest-fetch.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirrorTimings } from './mirror-timings.ts';
-import { type Asked, quarantinedAttempt, type SourcePool } from './source-pool.ts';
+import type { TagCheck } from './tag-check.ts';
+import type { TagDrift } from './tag-drift.ts';
+import { createTagPolicies, type TagRules } from './tag-policies.ts';
+import type { TagWitnesses, Word } from './tag-witnesses.ts';
 import { type Attempt, formatTrail } from './trail.ts';
 import { unavailable } from './unavailable.ts';
 
-export interface TagRules {
-  readonly tagTtlMs: number;
-  readonly staleIfErrorMs: number;
-  readonly revalidateTimeoutMs: number;
-}
 export interface TagResolver {
   resolve(target: MirrorTarget, tag: Tag): Promise<ManifestAnswer>;
 }
 
-const quorumSourcesMax = 4;
 /** A first pull waits for this many sources at most, one after the other. */
 const firstPullWaits = 3;
-
-/** A source's word: the digest, and the manifest itself where it was asked for that. */
-interface Said {
-  readonly digest: Digest;
-  readonly manifest?: ManifestAnswer;
-}
-/** What is to be believed, and why. */
-interface Word extends Said {
-  readonly trust: TagTrust;
-  readonly reason: string;
-}
-/** One check of one tag. */
-interface Check {
-  readonly target: MirrorTarget;
-  readonly tag: Tag;
-  readonly key: string;
-  /** What is cached, however old. */
-  readonly known: StoredTag | undefined;
-  /** The same, while it may still be served. */
-  readonly standing: StoredTag | undefined;
-  readonly deadlineMs: number;
-  readonly attempts: Attempt[];
-}
 
 export function createTagResolver(options: {
   content: Pick<ContentQueries, 'manifestByTag'>;
   database: Pick<Database, 'run'>;
-  client: Pick<UpstreamClient, 'headManifest'>;
-  pool: SourcePool;
-  fetcher: ManifestFetcher;
+  witnesses: TagWitnesses;
+  drift: Pick<TagDrift, 'sample'>;
+  absences: Absences;
+  fetcher: Pick<ManifestFetcher, 'byDigest' | 'setTag'>;
   rules: TagRules;
   timings: MirrorTimings;
   clock: Clock;
   /** A check failed although the client was served. */
   onFailure: (key: string, attempts: readonly Attempt[]) => void;
 }): TagResolver {
-  const { content, database, client, pool, fetcher, rules, timings, clock } = options;
+  const { content, database, witnesses, drift, absences, fetcher, rules, timings, clock } = options;
+  const policies = createTagPolicies(rules);
   const flights = createSingleFlight<ManifestAnswer>();
   const resting = createLru<string, number>({ maxEntries: 10_000 });
 
   return {
     resolve: async (target, tag) => {
       const known = await content.manifestByTag(target.name, tag);
+      const policy = policies.of(target, tag);
       const key = `${target.name} ${tag}`;
+      const isRemoved = known !== undefined && known.removedAtMs !== null && policy.onUpstreamDelete === 'remove';
       const ageMs = clock.nowMs() - (known?.verifiedAtMs ?? 0);
-      if (known !== undefined && ageMs >= 0 && ageMs < rules.tagTtlMs) return answer(known, 'hit');
-      const standing = ageMs < rules.staleIfErrorMs ? known : undefined;
-      if (standing !== undefined && (resting.get(key) ?? 0) > clock.monotonicMs()) return answer(standing, 'stale', staleWarning(standing));
+      if (known !== undefined && !isRemoved && ageMs >= 0 && ageMs < policy.tagTtlMs) return answer(known, 'hit');
+      const absence = absences.tag(target, tag, known);
+      if (absence !== undefined) {
+        if (known === undefined || isRemoved) throw absent(absence, { tag });
+        return answer(known, 'stale', keptWarning(known));
+      }
+      const standing = !isRemoved && ageMs < policy.staleIfErrorMs ? known : undefined;
+      if (standing !== undefined && isResting(key)) return answer(standing, 'stale', staleWarning(standing));
       const waitMs = standing === undefined ? firstPullWaits * timings.manifestTimeoutMs : rules.revalidateTimeoutMs;
       const flight = flights.run(key, () =>
-        check({ target, tag, key, known, standing, deadlineMs: clock.monotonicMs() + waitMs, attempts: [] }),
+        check({ target, tag, key, policy, known, standing, deadlineMs: clock.monotonicMs() + waitMs, attempts: [] }),
       );
-      return standing === undefined ? flight : orStale(flight, standing, key);
+      if (standing === undefined) return flight;
+      if (ageMs >= 0 && ageMs < policy.tagTtlMs + policy.staleWhileRevalidateMs) {
+        flight.catch(() => undefined);
+        return answer(standing, 'hit');
+      }
+      return orStale(flight, standing, key);
     },
   };
 
@@ -114,11 +105,23 @@ export function createTagResolver(options: {
     resting.set(key, clock.monotonicMs() + timings.failedCheckRestMs);
   }
 
-  async function check(run: Check): Promise<ManifestAnswer> {
-    const { target, tag, key, standing, attempts } = run;
-    const said = await askAuthorities(run);
-    if (said === 'absent') throw manifestUnknown({ kind: 'tag', tag });
-    const word = said ?? (await askOthers(run));
+  function isResting(key: string): boolean {
+    return (resting.get(key) ?? 0) > clock.monotonicMs();
+  }
+
+  async function check(run: TagCheck): Promise<ManifestAnswer> {
+    const { target, standing, attempts } = run;
+    let said = await witnesses.askAuthorities(run);
+    if (said !== undefined && 'kind' in said) {
+      const after = run.known === undefined || run.known.removedAtMs !== null ? 'absent' : await witnesses.confirmAbsence(run, said.by);
+      if (after === 'absent') return ended(run);
+      // Not confirmed: another authority has it, or nobody answers any more.
+      said = after;
+      if (said === undefined && standing === undefined) return ended(run);
+      if (said === undefined) return stale(run, standing);
+    }
+    if (said === undefined) refuseRemoved(run);
+    const word = said ?? (await witnesses.askOthers(run));
     if (word !== undefined) {
       try {
         return await accept(run, word);
@@ -127,100 +130,74 @@ export function createTagResolver(options: {
       }
     }
     if (standing === undefined) throw unavailable(target, attempts);
-    rest(key);
-    options.onFailure(key, attempts);
+    return stale(run, standing);
+  }
+
+  async function stale(run: TagCheck, standing: StoredTag | undefined): Promise<ManifestAnswer> {
+    if (standing === undefined) throw unavailable(run.target, run.attempts);
+    rest(run.key);
+    options.onFailure(run.key, run.attempts);
     const { repositoryId, digest, trust } = standing;
-    await database.run('recordTagCheck', { repositoryId, tag, digest, verified: false, trust, trail: '' });
+    await database.run('recordTagCheck', { repositoryId, tag: run.tag, digest, verified: false, trust, trail: '' });
     return answer(standing, 'stale', staleWarning(standing));
   }
 
-  /** The first authority that answers decides; 'absent' is its word too. Undefined when none could be asked. */
-  async function askAuthorities(run: Check): Promise<Word | 'absent' | undefined> {
-    const { registry, repository } = run.target.upstream;
-    for (const source of pool.ranked(registry, repository, 'authority')) {
-      const asked = await ask(source, run);
-      if (asked === undefined) continue;
-      if ('value' in asked) return { ...asked.value, trust: 'confirmed', reason: `${source.url} is an authority` };
-      if (asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone') return 'absent';
+  /** Authorities have no such tag: that is the answer from now on, or the cached one is kept by policy. */
+  async function ended(run: TagCheck): Promise<ManifestAnswer> {
+    const { target, tag, known, policy, attempts } = run;
+    if (known !== undefined && policy.onUpstreamDelete === 'keep') {
+      absences.noteTag(target, tag, { known, attempts });
+      return answer(known, 'stale', keptWarning(known));
     }
-    return undefined;
-  }
-
-  /** No authority answered: what several independent sources say together, or one alone when nothing is known. */
-  async function askOthers(run: Check): Promise<Word | undefined> {
-    const { registry, repository } = run.target.upstream;
-    const sources = pool.ranked(registry, repository, 'digest-only').slice(0, quorumSourcesMax);
-    const asked = await Promise.all(sources.map((source) => ask(source, run)));
-    // In the order of rank.
-    const votes = sources.flatMap((source, index) => {
-      const one = asked[index];
-      return one !== undefined && 'value' in one ? [{ source, said: one.value }] : [];
+    const absence = absences.noteTag(target, tag, {
+      known: known === undefined ? undefined : { digest: known.digest, removedAtMs: clock.nowMs() },
+      attempts,
     });
-    const agreed = votes.find((vote) =>
-      votes.some((other) => other.said.digest === vote.said.digest && hostOf(other.source) !== hostOf(vote.source)),
-    );
-    if (agreed !== undefined) return { ...agreed.said, trust: 'confirmed', reason: 'no authority answered; independent sources agree' };
-    const { standing } = run;
-    if (standing === undefined) {
-      const [alone] = votes;
-      return alone === undefined ? undefined : { ...alone.said, trust: 'unconfirmed', reason: `only ${alone.source.url} answered` };
+    if (known !== undefined) {
+      const trail = formatTrail({ atMs: clock.nowMs(), attempts, reason: absence.reason });
+      await database.run('recordTagRemoval', { repositoryId: known.repositoryId, tag, digest: known.digest, trail });
     }
-    const same = votes.find((vote) => vote.said.digest === standing.digest);
-    return same === undefined
-      ? undefined
-      : { ...same.said, trust: standing.trust, reason: `${same.source.url} still has the known digest` };
+    throw absent(absence, { tag });
   }
 
-  /** What a source says on the tag; undefined when its word counts for nothing now. */
-  async function ask(source: Source, run: Check): Promise<Asked<Said> | undefined> {
-    if (pool.health.isQuarantined(source.id)) {
-      run.attempts.push(quarantinedAttempt(source));
-      return undefined;
-    }
-    const { repository } = run.target.upstream;
-    const timeLeftMs = (): number => Math.max(1, Math.min(timings.manifestTimeoutMs, run.deadlineMs - clock.monotonicMs()));
-    const asked = await pool.ask(source, {
-      repository,
-      run: async (): Promise<Said> => {
-        // With nothing to compare, the best authority is asked for the manifest itself: one round trip instead of two.
-        const isDirect = run.known === undefined && source.trust === 'authority' && isFirst(source, run.target);
-        const told = isDirect ? undefined : await headOrNothing(source, repository, run.tag, timeLeftMs());
-        if (told !== undefined) return { digest: told };
-        const manifest = await fetcher.byTag(source, repository, run.tag, timeLeftMs());
-        return { digest: manifest.digest, manifest };
-      },
-      sizeOf: (said) => said.manifest?.bytes.byteLength ?? 0,
+  /** The word of an authority that a tag is gone stands as long as a digest would: a mirror that still has it proves nothing. */
+  function refuseRemoved({ target, tag, known, policy, attempts }: TagCheck): void {
+    if (known === undefined || known.removedAtMs === null || policy.onUpstreamDelete === 'keep') return;
+    if (clock.nowMs() - known.removedAtMs >= policy.staleIfErrorMs) return;
+    const at = new Date(known.removedAtMs).toISOString();
+    throw new OciError('MANIFEST_UNKNOWN', `${target.upstream.registry} had no such tag any more at ${at}, and cannot be asked now`, {
+      detail: { tag, attempts },
     });
-    run.attempts.push(asked.attempt);
-    return asked;
   }
 
-  /** The digest by HEAD; undefined where HEAD does not tell it (405, 403: some mirrors answer only GET). */
-  async function headOrNothing(source: Source, repository: string, tag: Tag, timeoutMs: number): Promise<Digest | undefined> {
-    try {
-      return (await client.headManifest(source, repository, tag, { timeoutMs })).digest;
-    } catch (error) {
-      const status = error instanceof Error && 'status' in error ? error.status : undefined;
-      if (status === 403 || status === 405 || status === 501) return undefined;
-      throw error;
-    }
-  }
-
-  function isFirst(source: Source, target: MirrorTarget): boolean {
-    return pool.ranked(target.upstream.registry, target.upstream.repository)[0]?.id === source.id;
-  }
-
-  async function accept(run: Check, word: Word): Promise<ManifestAnswer> {
+  async function accept(run: TagCheck, first: Word): Promise<ManifestAnswer> {
     const { target, tag, known, attempts } = run;
+    const { word, manifest } = await withManifest(run, first);
     const trail = formatTrail({ atMs: clock.nowMs(), attempts, reason: word.reason });
-    if (known !== undefined && known.digest === word.digest) {
+    if (word.authority !== undefined) drift.sample(run, word.digest, word.authority);
+    if (manifest === undefined && known !== undefined) {
       const { repositoryId, digest } = known;
       await database.run('recordTagCheck', { repositoryId, tag, digest, verified: true, trust: word.trust, trail });
       return answer({ ...known, trust: word.trust }, 'revalidated');
     }
-    const manifest = word.manifest ?? (await fetcher.byDigest(target, word.digest));
+    if (manifest === undefined) throw new Error('a word without a manifest');
     await fetcher.setTag(target, tag, manifest, word.trust, trail);
     return { ...manifest, from: 'miss', ...(word.trust === 'unconfirmed' ? { warning: unconfirmedWarning } : {}) };
+  }
+
+  /** The manifest behind the word, or none when it is the known one. */
+  async function withManifest(run: TagCheck, word: Word): Promise<{ word: Word; manifest: ManifestAnswer | undefined }> {
+    if (word.digest === run.known?.digest) return { word, manifest: undefined };
+    if (word.manifest !== undefined) return { word, manifest: word.manifest };
+    try {
+      return { word, manifest: await fetcher.byDigest(run.target, word.digest) };
+    } catch (error) {
+      const isUnknown = error instanceof OciError && error.code === 'MANIFEST_UNKNOWN';
+      // The HEAD told a digest that even the authority does not have: its body is believed instead (fault F48).
+      const body = isUnknown && word.authority !== undefined ? await witnesses.askBody(run, word.authority) : undefined;
+      if (body === undefined) throw error;
+      return { word: body, manifest: body.digest === run.known?.digest ? undefined : body.manifest };
+    }
   }
 }
 
@@ -232,9 +209,13 @@ function answer(known: StoredTag, from: ContentOrigin, warning?: string): Manife
 }
 
 function staleWarning(known: StoredTag): string {
-  return `299 - "stale tag, last verified ${new Date(known.verifiedAtMs ?? 0).toISOString()}: no source could confirm it in time"`;
+  return `299 - "stale tag, last verified ${verifiedAt(known)}: no source could confirm it in time"`;
 }
 
-function hostOf(source: Source): string {
-  return new URL(source.url).host;
+function keptWarning(known: StoredTag): string {
+  return `299 - "kept tag, last verified ${verifiedAt(known)}: its registry no longer has it"`;
+}
+
+function verifiedAt(known: StoredTag): string {
+  return new Date(known.verifiedAtMs ?? 0).toISOString();
 }

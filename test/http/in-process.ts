@@ -49,6 +49,8 @@ const noMirror: Mirror = {
   tags: none,
   referrers: none,
   lastFailure: () => undefined,
+  absence: () => undefined,
+  drift: () => undefined,
   close: async () => undefined,
 };
 

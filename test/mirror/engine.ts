@@ -24,7 +24,7 @@ import type { MirrorTimings } from '../../src/registry/mirror-timings.ts';
 import { resolveName } from '../../src/registry/names.ts';
 import { createRepositories } from '../../src/registry/repositories.ts';
 import { createSourcePool } from '../../src/registry/source-pool.ts';
-import type { TagRules } from '../../src/registry/tag-resolution.ts';
+import type { TagRules } from '../../src/registry/tag-policies.ts';
 import { createUpstreamClient } from '../../src/upstream/client.ts';
 import type { Resolve } from '../../src/upstream/guard.ts';
 import { createSourceHealth, type SourceHealth } from '../../src/upstream/health.ts';

@@ -44,7 +44,10 @@ let sources: Awaited<ReturnType<typeof startSources>>;
 beforeAll(async () => {
   sources = await startSources(trusts);
   // Every pull is a revalidation here.
-  server = await startServer({ registries: sources.registries, mirror: { tag_ttl: '0s', revalidate_timeout: `${deadlineMs}ms` } });
+  server = await startServer({
+    registries: sources.registries,
+    mirror: { tag_ttl: '0s', not_found_ttl: '0s', revalidate_timeout: `${deadlineMs}ms` },
+  });
 });
 afterAll(async () => {
   await server?.stop();

@@ -1,0 +1,55 @@
+// The part of the config file that says what a mirrored tag, an equal repository elsewhere and a foreign layer mean.
+
+import { z } from 'zod';
+import { createGlob } from '../lib/glob.ts';
+import { choiceSetting, durationSetting, textSetting } from './setting.ts';
+
+const onUpstreamDelete = ['remove', 'keep'] as const;
+
+const tagTtl = durationSetting('How long a tag is served without asking its registry again.', { min: '0s', max: '365d' });
+const staleWhileRevalidate = durationSetting(
+  'How long after that the known digest is still served at once while one check runs behind it. A tag that has moved is then seen one pull later, so this suits tags that do not move.',
+  { min: '0s', max: '365d' },
+);
+const staleIfError = durationSetting('How long the last known digest of a tag is served while its registry cannot be reached.', {
+  min: '0s',
+  max: '3650d',
+});
+const deletePolicy = choiceSetting(
+  'What becomes of a cached tag that its registry no longer has: `remove` answers 404 once a second check says so too, `keep` goes on serving the last verified digest with a Warning.',
+  onUpstreamDelete,
+);
+
+const rule = z.strictObject({
+  match: textSetting(
+    {
+      about:
+        'Which tags the rule is for, as `registry/repository:tag`. `*` stays inside one part of a name, `**` crosses `/`, `{a,b}` is either; without `:tag` every tag is meant.',
+      expected: 'a pattern such as docker.io/library/*:latest or ghcr.io/**',
+    },
+    parseTagMatch,
+  ),
+  tag_ttl: tagTtl.optional(),
+  stale_while_revalidate: staleWhileRevalidate.optional(),
+  stale_if_error: staleIfError.optional(),
+  on_upstream_delete: deletePolicy.optional(),
+});
+
+/** Keys of `mirror` that concern tags. */
+export const tagSettings = {
+  tag_ttl: tagTtl.prefault('60s'),
+  stale_while_revalidate: staleWhileRevalidate.prefault('0s'),
+  stale_if_error: staleIfError.prefault('30d'),
+  on_upstream_delete: deletePolicy.prefault('remove'),
+  not_found_ttl: durationSetting(
+    "How long a registry's word that it has no such tag or manifest is repeated without asking again. What is published meanwhile shows after it.",
+    { min: '0s', max: '10m' },
+  ).prefault('30s'),
+  rules: z.array(rule).max(500).prefault([]),
+};
+
+/** A pattern on `registry/repository:tag`; one without a tag means every tag. */
+function parseTagMatch(text: string): string | undefined {
+  const pattern = text.includes(':') ? text : `${text}:*`;
+  return createGlob(pattern) === undefined ? undefined : pattern;
+}
