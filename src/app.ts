@@ -38,12 +38,12 @@ import { createPull } from './registry/pull.ts';
 import { createPush } from './registry/push.ts';
 import { createRepositories } from './registry/repositories.ts';
 import { createSourcePool } from './registry/source-pool.ts';
+import { createSourceTest } from './registry/source-test.ts';
+import { openSources } from './registry/sources.ts';
 import { createUploads } from './registry/uploads.ts';
 import { createUpstreamClient } from './upstream/client.ts';
-import { fixedCredential } from './upstream/credentials.ts';
 import { createSourceHealth } from './upstream/health.ts';
 import { createLoginBook } from './upstream/logins.ts';
-import type { Source } from './upstream/source.ts';
 
 const sweepIntervalMs = 10 * 60 * 1000;
 
@@ -105,15 +105,6 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const content = prepareContentQueries(database);
   const projectCache = createProjectCache(prepareProjectQueries(database), clock);
   const egress = createEgress(config.egress);
-  const names: NameRules = {
-    projects: projectCache,
-    registries: new Set(config.registries.keys()),
-    rootRegistry: config.mirror.rootRegistry,
-    egressRefusal: egress.refusalOf,
-  };
-  const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
-  const ingest = createIngest({ store, database });
-  const repositories = createRepositories({ database, content });
   const monitoring = createMonitoring({ config, version: pkg.version });
   const logins = createLoginBook({
     clock,
@@ -123,6 +114,16 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     },
   });
   const health = createSourceHealth({ clock, logins, onOutcome: monitoring.onOutcome });
+  const pool = createSourcePool({ sources: new Map(), health, clock });
+  const names: NameRules = {
+    projects: projectCache,
+    registries: pool.names,
+    rootRegistry: config.mirror.rootRegistry,
+    egressRefusal: egress.refusalOf,
+  };
+  const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
+  const ingest = createIngest({ store, database });
+  const repositories = createRepositories({ database, content });
   const client = createUpstreamClient({
     clock,
     log,
@@ -132,7 +133,13 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     egress: egress.ask,
     limits: { connectionsPerHost: limits.upstream.connectionsPerHost },
   });
-  const pool = createSourcePool({ sources: sourcesOf(config), health, clock });
+  const sources = await openSources({
+    database,
+    pool,
+    forgetProjects: projectCache.forget,
+    test: createSourceTest({ client, clock }),
+    apiCredentials: config.apiCredentials,
+  });
   const mirror = createMirror({
     content,
     database,
@@ -194,8 +201,8 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const api = createApi({
     projects: createProjects({ database, names, cache: projectCache }),
     explain: createExplain({ database, names, mirror }),
-    pool,
     offline,
+    sources,
     version: pkg.version,
     log,
     checkDatabase: async () => {
@@ -237,22 +244,4 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
       await uploads.close();
     },
   };
-}
-
-function sourcesOf(config: Config): ReadonlyMap<string, readonly Source[]> {
-  return new Map(
-    [...config.registries].map(([registry, { sources }]) => [
-      registry,
-      sources.map((source): Source => {
-        const { tls, credentials, ...rest } = source;
-        return {
-          ...rest,
-          id: `${registry} ${source.url}`,
-          registry,
-          ...(credentials === undefined ? {} : { credentials: [fixedCredential(credentials.username, credentials.password)] }),
-          ...(tls === undefined ? {} : { tls: { insecure: tls.insecure, ...(tls.ca === undefined ? {} : { ca: tls.ca }) } }),
-        };
-      }),
-    ]),
-  );
 }

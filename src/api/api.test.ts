@@ -3,12 +3,9 @@
 import { describe, expect, test } from 'bun:test';
 import { anonymous, type Principal } from '../auth/principal.ts';
 import type { Project } from '../db/projects.ts';
-import { createFakeClock } from '../lib/clock.ts';
 import { createLog } from '../lib/log.ts';
 import { OciError, type OciErrorCode } from '../oci/errors.ts';
 import type { ProjectWish } from '../registry/projects.ts';
-import { createSourcePool } from '../registry/source-pool.ts';
-import { createSourceHealth } from '../upstream/health.ts';
 import { createApi } from './api.ts';
 import type { ApiParts, RouteGroup } from './environment.ts';
 import { apiPrefix, type PolicyTable, policy } from './policy.ts';
@@ -45,7 +42,10 @@ const emptyOffline: ApiParts['offline'] = {
 function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: string[]; wishes: ProjectWish[] } {
   const calls: string[] = [];
   const wishes: ProjectWish[] = [];
-  const clock = createFakeClock();
+  const unexpected = (name: string) => (): never => {
+    calls.push(name);
+    throw new OciError('NOT_FOUND', `no ${name} here`);
+  };
   const parts: ApiParts = {
     projects: {
       list: async () => {
@@ -69,7 +69,19 @@ function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: stri
       },
     },
     offline: emptyOffline,
-    pool: createSourcePool({ sources: new Map(), health: createSourceHealth({ clock }), clock }),
+    sources: {
+      list: () => [],
+      get: unexpected('get'),
+      add: unexpected('add'),
+      change: unexpected('change'),
+      remove: unexpected('remove'),
+      order: unexpected('order'),
+      addRegistry: unexpected('addRegistry'),
+      changeRegistry: unexpected('changeRegistry'),
+      removeRegistry: unexpected('removeRegistry'),
+      test: unexpected('test'),
+      testUnsaved: unexpected('testUnsaved'),
+    },
     version: '9.9.9',
     log: createLog({ write: () => undefined }),
     checkDatabase: async () => undefined,
@@ -112,7 +124,7 @@ async function codeOf(response: Response): Promise<unknown> {
 
 /** A request for each line of the table; GET lines as HEAD too. */
 const everyRoute = Object.entries(policy).flatMap(([key, required]) => {
-  const [method = '', path = ''] = key.replace('{name}', 'p1').split(' ');
+  const [method = '', path = ''] = key.replace('{name}', 'p1').replace('{id}', '1').split(' ');
   const short = path.slice(apiPrefix.length);
   return (method === 'GET' ? ['GET', 'HEAD'] : [method]).map((one) => ({ method: one, path: short, required }));
 });

@@ -15,6 +15,8 @@ import { describeApi } from './openapi.ts';
 import { pinRoutes } from './pin-routes.ts';
 import { apiPrefix, bodyLimits, checkPolicy, methodsOf, type PolicyTable, policy, policyKey } from './policy.ts';
 import { projectRoutes } from './project-routes.ts';
+import { sourceRegistryRoutes } from './source-registry-routes.ts';
+import { sourceRoutes } from './source-routes.ts';
 import { systemRoutes } from './system-routes.ts';
 import { warmRoutes } from './warm-routes.ts';
 
@@ -25,7 +27,15 @@ export interface Api {
 
 /** Browsers ask for a login with this; other clients send theirs anyhow. RFC 7617. */
 const loginChallenge = 'Basic realm="breakwater"';
-const standardGroups: readonly RouteGroup[] = [systemRoutes, projectRoutes, mirrorRoutes, warmRoutes, pinRoutes];
+const standardGroups: readonly RouteGroup[] = [
+  systemRoutes,
+  projectRoutes,
+  sourceRoutes,
+  sourceRegistryRoutes,
+  mirrorRoutes,
+  warmRoutes,
+  pinRoutes,
+];
 const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /** Throws when a route lacks its line in the policy table: such a server must not start. */

@@ -7,13 +7,13 @@ import type { OciError, OciErrorCode } from '../oci/errors.ts';
 import type { Explain } from '../registry/explain.ts';
 import type { Offline } from '../registry/offline.ts';
 import type { Projects } from '../registry/projects.ts';
-import type { SourcePool } from '../registry/source-pool.ts';
+import type { Sources } from '../registry/sources.ts';
 
 export interface ApiParts {
   readonly projects: Projects;
   readonly explain: Explain;
-  readonly pool: SourcePool;
   readonly offline: Offline;
+  readonly sources: Sources;
   readonly version: string;
   readonly log: Log;
   /** Makes one small read; throws when the database cannot be read. */

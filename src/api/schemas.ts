@@ -56,39 +56,6 @@ export const newProjectSchema = z
   })
   .meta({ id: 'NewProject' });
 
-export const sourceSchema = z
-  .object({
-    url: z.string(),
-    trust: z.enum(['authority', 'digest-only']),
-    priority: z.number().meta({ description: 'lower is asked first' }),
-    hasCredentials: z.boolean(),
-    viaProxy: z.boolean(),
-    state: z.enum(['up', 'failing', 'open', 'half-open', 'limited', 'quarantined']).meta({
-      description:
-        'failing: errors lately; open: not asked until blockedForMs is over; half-open: asked again by one request; limited: it asked us to wait; quarantined: it delivered wrong content',
-    }),
-    lastVerdict: z.string().optional(),
-    lastAt: time.optional(),
-    succeeded: z.number(),
-    failed: z.number(),
-    verdicts: z.record(z.string(), z.number()).meta({ description: 'failures by kind, since the server started' }),
-    averageMs: z.number().optional().meta({ description: 'of successes, to the first byte; recent ones count more' }),
-    bytes: z.number(),
-    failuresInARow: z.number(),
-    blockedForMs: z.number(),
-    clean: z.boolean().meta({ description: 'its last deliveries were all verified, so its bytes are passed on while they arrive' }),
-    evidence: z.string().optional().meta({ description: 'why it is or was quarantined' }),
-  })
-  .meta({ id: 'Source' });
-
-export const registrySourcesSchema = z
-  .object({
-    registry: z.string(),
-    sources: z.array(sourceSchema).readonly().meta({ description: 'in the order in which they would be asked now' }),
-  })
-  .meta({ id: 'RegistrySources' });
-export type RegistrySources = z.infer<typeof registrySourcesSchema>;
-
 const attemptSchema = z
   .object({
     source: z.string(),

@@ -1,14 +1,12 @@
 // `breakwater sources`: the sources of each registry and how they do, as the running server sees them.
 
 import { z } from 'zod';
-import { type RegistrySources, registrySourcesSchema } from '../api/schemas.ts';
+import { type RegistrySources, registrySourcesSchema, type SourceBody } from '../api/source-schemas.ts';
 import { createApiClient } from './client.ts';
 import { resolveConnection } from './connection.ts';
 import type { OutputOptions } from './project.ts';
 import { type Terminal, toJson } from './terminal.ts';
 import { formatBytes, formatDuration, formatTable } from './text.ts';
-
-type SourceBody = RegistrySources['sources'][number];
 
 /** JSON: the list of registries with their sources as the API gives it. */
 export async function showSources(options: OutputOptions, terminal: Terminal): Promise<void> {

@@ -21,6 +21,7 @@ export interface Config {
   readonly metrics: MetricsConfig;
   readonly status: { readonly isPublic: boolean };
   readonly probes: ProbesConfig;
+  readonly apiCredentials: ApiCredentialsConfig;
   readonly limits: LimitsConfig;
 }
 
@@ -58,6 +59,8 @@ export interface RegistryConfig {
   readonly sources: readonly SourceConfig[];
   /** Whether everybody may pull; undefined: unless a source has credentials. */
   readonly isPublic?: boolean;
+  /** Absent: the config file names it. */
+  readonly origin?: 'preset';
 }
 
 export interface SourceConfig {
@@ -67,9 +70,12 @@ export interface SourceConfig {
   readonly trust: 'authority' | 'digest-only';
   /** Lower is asked first. */
   readonly priority: number;
+  /** False: nothing is asked of it. Absent: true. */
+  readonly enabled?: boolean;
   /** `http://HOST:PORT` of the egress proxy. */
   readonly proxy?: string;
-  readonly credentials?: { readonly username: string; readonly password: Secret };
+  /** At least one when there; each is another login to the same content. */
+  readonly credentials?: readonly CredentialConfig[];
   /** Origins, beside the source's own, that may be named as token realm. */
   readonly realms: readonly string[];
   /** It may be, and lead to, private and loopback addresses although its name looks public. */
@@ -82,6 +88,31 @@ export interface SourceConfig {
     /** True: the certificate is not checked. */
     readonly insecure: boolean;
   };
+  readonly limits?: { readonly connections?: number; readonly requestsPerMinute?: number; readonly bytesPerSecond?: number };
+  /** Glob patterns on repository names; an empty `allow` means all, `deny` wins. */
+  readonly scope?: { readonly allow: readonly string[]; readonly deny: readonly string[] };
+  /** Who runs it. */
+  readonly operator?: string;
+}
+
+/** Where a login comes from: a user name with exactly one of the three passwords, or a helper program that prints both. */
+export interface CredentialConfig {
+  readonly username?: string;
+  readonly password?: Secret;
+  /** A file that is read when the login is needed. */
+  readonly passwordFile?: string;
+  /** An environment variable, likewise. */
+  readonly passwordEnv?: string;
+  /** Program and arguments. */
+  readonly helper?: readonly string[];
+}
+
+/** What credentials given by the admin API may name on this machine. Nothing, unless the operator lists it. */
+export interface ApiCredentialsConfig {
+  /** Absolute paths of folders. */
+  readonly folders: readonly string[];
+  readonly environment: readonly string[];
+  readonly helpers: readonly string[];
 }
 
 export interface MetricsConfig {

@@ -1,6 +1,7 @@
 // Turns what zod found wrong into the words of this project: what is wrong; expected what. Pure.
 
 import { z } from 'zod';
+import { entryOf } from './one-or-list.ts';
 
 export interface IssueText {
   readonly path: readonly PropertyKey[];
@@ -31,11 +32,11 @@ export function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType): Issue
   }
 }
 
-/** The schema inside defaults and `optional`. */
+/** The schema inside defaults and `optional`; of one entry where a list may stand instead. */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   let inner = schema;
   while (inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) inner = inner.def.innerType;
-  return inner;
+  return entryOf(inner) ?? inner;
 }
 
 function kind(expected: string): string {
@@ -45,6 +46,8 @@ function kind(expected: string): string {
 function knownKeys(schema: z.core.$ZodType, path: readonly PropertyKey[]): string[] {
   let place: z.core.$ZodType | undefined = unwrap(schema);
   for (const step of path) {
+    // In a list of what may stand alone.
+    if (place instanceof z.ZodObject && typeof step === 'number') continue;
     if (place instanceof z.ZodObject) place = place.shape[String(step)];
     else if (place instanceof z.ZodArray) place = place.element;
     else if (place instanceof z.ZodRecord) place = place.valueType;

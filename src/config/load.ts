@@ -5,11 +5,12 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { Secret } from '../lib/secret.ts';
-import type { Config, LimitsConfig, MirrorConfig, RegistryConfig, SourceConfig } from './config.ts';
+import type { Config, CredentialConfig, LimitsConfig, MirrorConfig, RegistryConfig, SourceConfig } from './config.ts';
 import { ConfigError, type ConfigProblem, formatKey } from './error.ts';
 import { describeIssue } from './issue.ts';
 import { registriesOf, shippedPresets } from './presets.ts';
 import { type ConfigFile, configSchema, dataSetting, listenSetting } from './schema.ts';
+import { addressOf, readCredentials, readSource, type SourceEntry } from './source-entry.ts';
 import { parseYaml, type YamlFile } from './yaml-file.ts';
 
 export interface LoadOptions {
@@ -67,9 +68,8 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
   const { report } = surroundings;
   const registries = new Map<string, RegistryConfig>(file.presets ? registriesOf(shippedPresets) : []);
   for (const [name, { sources, public: isPublic }] of Object.entries(file.registries)) {
-    const path = ['registries', name, 'sources'];
     registries.set(name, {
-      sources: sources.map((source, index) => buildSource(source, [...path, index], surroundings)),
+      sources: buildSources(name, sources, surroundings),
       ...(isPublic === undefined ? {} : { isPublic }),
     });
   }
@@ -101,6 +101,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
     registries,
     egress: file.egress,
     ...buildObserved(file, surroundings),
+    apiCredentials: { ...file.api_credentials, folders: file.api_credentials.folders.map((folder) => resolve(folder)) },
     limits: buildLimits(file.limits),
   };
 }
@@ -122,23 +123,24 @@ function buildTagRules(file: ConfigFile['mirror']): Omit<MirrorConfig, 'rootRegi
   };
 }
 
-type SourceFile = ConfigFile['registries'][string]['sources'][number];
-
-function buildSource(source: SourceFile, path: readonly PropertyKey[], surroundings: Surroundings): SourceConfig {
-  const { url, trust, priority, proxy, realms, allow_private: allowPrivate, credentials, tls } = source;
-  const password = credentials === undefined ? undefined : readPassword(credentials, [...path, 'credentials'], surroundings);
-  const caFile = tls?.ca_file === undefined ? undefined : resolve(tls.ca_file);
-  const ca = caFile === undefined ? undefined : readPem(caFile, [...path, 'tls', 'ca_file'], surroundings.report);
-  return {
-    url,
-    trust,
-    priority,
-    realms,
-    allowPrivate,
-    ...(proxy === undefined ? {} : { proxy }),
-    ...(credentials === undefined || password === undefined ? {} : { credentials: { username: credentials.username, password } }),
-    ...(tls === undefined ? {} : { tls: { insecure: tls.insecure, ...(ca === undefined || caFile === undefined ? {} : { ca, caFile }) } }),
-  };
+function buildSources(name: string, entries: readonly SourceEntry[], surroundings: Surroundings): SourceConfig[] {
+  const urls = new Set<string>();
+  return entries.map((entry, index) => {
+    const path = ['registries', name, 'sources', index];
+    const url = addressOf(entry, name);
+    if (url === undefined)
+      surroundings.report([...path, 'path_style'], `is ${entry.path_style}, which ${entry.url} leaves no place for; expected root`);
+    else if (urls.has(url)) surroundings.report([...path, 'url'], 'is listed twice; expected each source once');
+    else urls.add(url);
+    const caFile = entry.tls?.ca_file === undefined ? undefined : resolve(entry.tls.ca_file);
+    const ca = caFile === undefined ? undefined : readPem(caFile, [...path, 'tls', 'ca_file'], surroundings.report);
+    for (const [place, credential] of readCredentials(entry.credentials).entries()) {
+      const isOne = entry.credentials?.length === 1;
+      checkCredential(credential, [...path, 'credentials', ...(isOne ? [] : [place])], surroundings);
+    }
+    const source = readSource(entry, { url: url ?? entry.url, ...(ca === undefined ? {} : { ca }) });
+    return caFile === undefined || source.tls === undefined ? source : { ...source, tls: { ...source.tls, caFile } };
+  });
 }
 
 function buildObserved(file: ConfigFile, surroundings: Surroundings): Pick<Config, 'metrics' | 'status' | 'probes'> {
@@ -169,13 +171,10 @@ function buildObserved(file: ConfigFile, surroundings: Surroundings): Pick<Confi
   };
 }
 
-function readPassword(
-  credentials: NonNullable<SourceFile['credentials']>,
-  path: readonly PropertyKey[],
-  surroundings: Surroundings,
-): Secret | undefined {
-  const { password: value, password_file: file, password_env: variable } = credentials;
-  return readSecret({ value, file, variable }, { path, key: 'password', word: 'password' }, surroundings);
+/** A login that cannot be had now is told before the server starts; the password itself is read when it is needed. */
+function checkCredential(credential: CredentialConfig, path: readonly PropertyKey[], surroundings: Surroundings): void {
+  const { password: value, passwordFile: file, passwordEnv: variable } = credential;
+  readSecret({ value, file, variable }, { path, key: 'password', word: 'password' }, surroundings);
 }
 
 /** A secret given as itself, in a file or in an environment variable; problems are reported under KEY_file and KEY_env. */

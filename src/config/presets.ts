@@ -16,7 +16,7 @@ export function registriesOf(presets: Presets): ReadonlyMap<string, RegistryConf
   return new Map(
     presets.registries.map(({ name, url, realms }) => [
       name,
-      { sources: [{ url, trust: 'authority', priority: defaultPriority, realms, allowPrivate: false }] },
+      { origin: 'preset', sources: [{ url, trust: 'authority', priority: defaultPriority, realms, allowPrivate: false }] },
     ]),
   );
 }

@@ -3,7 +3,8 @@
 
 import { stringify } from 'yaml';
 import { formatListen } from './addresses.ts';
-import type { Config, SourceConfig, TagRuleConfig } from './config.ts';
+import type { Config, TagRuleConfig } from './config.ts';
+import { writeSource } from './source-entry.ts';
 import { formatDuration, formatSize } from './units.ts';
 
 /** The effective configuration as YAML text. */
@@ -28,7 +29,7 @@ export function printConfig(config: Config): string {
       registries: Object.fromEntries(
         [...config.registries].map(([name, { sources, isPublic }]) => [
           name,
-          { ...(isPublic === undefined ? {} : { public: isPublic }), sources: sources.map(printSource) },
+          { ...(isPublic === undefined ? {} : { public: isPublic }), sources: sources.map(writeSource) },
         ]),
       ),
       egress: config.egress,
@@ -44,6 +45,7 @@ export function printConfig(config: Config): string {
         deep_interval: formatDuration(config.probes.deepIntervalMs),
         canaries: Object.fromEntries(config.probes.canaries),
       },
+      api_credentials: config.apiCredentials,
       limits: {
         manifest_bytes: formatSize(limits.manifestBytes),
         blob_bytes: formatSize(limits.blobBytes),
@@ -69,19 +71,5 @@ function printTagTimes(times: Omit<TagRuleConfig, 'match'>): object {
     stale_while_revalidate: duration(times.staleWhileRevalidateMs),
     stale_if_error: duration(times.staleIfErrorMs),
     on_upstream_delete: times.onUpstreamDelete,
-  };
-}
-
-function printSource(source: SourceConfig): object {
-  const { url, trust, priority, proxy, credentials, realms, allowPrivate, tls } = source;
-  return {
-    url,
-    trust,
-    priority,
-    proxy,
-    credentials: credentials === undefined ? undefined : { username: credentials.username, password: '***' },
-    realms,
-    allow_private: allowPrivate,
-    tls: tls === undefined ? undefined : { ca_file: tls.caFile, insecure: tls.insecure },
   };
 }

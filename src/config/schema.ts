@@ -2,22 +2,12 @@
 // Unknown keys are errors at every level. It reads no file and no environment; load.ts does that and gives the rest of the server `Config`.
 
 import { z } from 'zod';
-import { parseCidr, parseListen, parseOrigin, parseProxyUrl, parseSourceUrl } from './addresses.ts';
+import { parseCidr, parseListen, parseOrigin } from './addresses.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
 import { tagSettings } from './mirror-schema.ts';
 import { metricsSettings, probeSettings, statusSettings } from './observe-schema.ts';
-import { defaultPriority } from './presets.ts';
-import {
-  booleanSetting,
-  choiceSetting,
-  countSetting,
-  durationSetting,
-  plainSetting,
-  secretSetting,
-  setting,
-  sizeSetting,
-  textSetting,
-} from './setting.ts';
+import { booleanSetting, countSetting, durationSetting, plainSetting, setting, sizeSetting, textSetting } from './setting.ts';
+import { registryName, sourceEntry } from './source-entry.ts';
 
 /** How `--listen` and BREAKWATER_LISTEN are read, too. */
 export const listenSetting = textSetting(
@@ -34,94 +24,12 @@ export const dataSetting = plainSetting({
   expected: 'the path of a folder',
 });
 
-const httpUrl = 'without user, query and fragment';
-
-const sourceTls = z.strictObject({
-  ca_file: plainSetting({
-    about: 'PEM file of the certificate authorities to trust for this source.',
-    expected: 'the path of a PEM file',
-    absent: "the system's authorities",
-  }).optional(),
-  insecure: booleanSetting("Do not check this source's certificate. For tests only.").prefault(false),
-});
-
-const passwordKeys = ['password', 'password_file', 'password_env'] as const;
-
-const credentials = z
-  .strictObject({
-    username: plainSetting({ about: "User name sent to the source's token service.", expected: 'a user name' }),
-    password: secretSetting({
-      about: 'The password or access token itself. Exactly one of the three password keys is given.',
-      expected: 'a password in quotes',
-      absent: 'one of the other two',
-    }).optional(),
-    password_file: plainSetting({
-      about: 'File that holds the password; one line break at its end does not count.',
-      expected: 'the path of a file',
-      absent: 'one of the other two',
-    }).optional(),
-    password_env: textSetting(
-      {
-        about: 'Environment variable that holds the password.',
-        expected: 'the name of an environment variable',
-        absent: 'one of the other two',
-      },
-      (text) => (/^[A-Za-z_]\w*$/.test(text) ? text : undefined),
-    ).optional(),
-  })
-  .superRefine((value, context) => {
-    const given = passwordKeys.filter((key) => value[key] !== undefined);
-    if (given.length === 1) return;
-    const wrong = given.length === 0 ? 'has no password' : `has ${given.join(' and ')}`;
-    context.addIssue({ code: 'custom', message: `${wrong}; expected exactly one of ${passwordKeys.join(', ')}` });
-  });
-
-const source = z.strictObject({
-  url: textSetting(
-    {
-      about: 'Address of the registry or mirror. A path is put before `/v2/`; a path that starts with `/v2/` is put before the name.',
-      expected: `an http:// or https:// URL ${httpUrl}, such as https://registry-1.docker.io`,
-    },
-    parseSourceUrl,
-  ),
-  trust: choiceSetting(
-    'An `authority` is believed about what a tag means. A `digest-only` source delivers content that is proved by its digest, nothing else.',
-    ['digest-only', 'authority'],
-  ).prefault('digest-only'),
-  priority: countSetting('Lower is asked first.', { min: 0, max: 1_000_000 }).prefault(defaultPriority),
-  proxy: textSetting(
-    {
-      about: 'HTTP proxy through which this source is reached; it also resolves the name.',
-      expected: 'http://HOST:PORT',
-      absent: 'a direct connection',
-    },
-    parseProxyUrl,
-  ).optional(),
-  credentials: credentials.optional(),
-  realms: z
-    .array(
-      textSetting(
-        {
-          about: "Origins, beside the source's own, that its token service may live on. Credentials are sent to no other.",
-          expected: 'an origin such as https://auth.docker.io',
-        },
-        parseOrigin,
-      ),
-    )
-    .max(16)
-    .prefault([]),
-  allow_private: booleanSetting(
-    'The source may be, and redirect to, a private or loopback address although its name looks public, such as a mirror in the office network.',
-  ).prefault(false),
-  tls: sourceTls.optional(),
-});
-
 const registry = z.strictObject({
   public: booleanSetting(
     'Everybody may pull through this mirror. Without it a mirror is public unless one of its sources has credentials: what they open is not for everybody.',
   ).optional(),
   sources: z
-    .array(source)
+    .array(sourceEntry)
     .min(1)
     .max(64)
     .superRefine((sources, context) => {
@@ -131,9 +39,6 @@ const registry = z.strictObject({
       }
     }),
 });
-
-/** A registry's name becomes the name of its mirror project, so it is a legal part of a repository name (distribution-spec v1.1, "Pulling manifests"). */
-const registryName = z.string().regex(/^(?=.{1,128}$)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/);
 
 const limits = z
   .strictObject({
@@ -271,6 +176,37 @@ export const configSchema = z.strictObject({
   metrics: metricsSettings.prefault({}),
   status: statusSettings.prefault({}),
   probes: probeSettings.prefault({}),
+  api_credentials: z
+    .strictObject({
+      folders: z
+        .array(
+          plainSetting({
+            about: 'Folders whose files the admin API may name as `password_file` of a source. The config file may name any.',
+            expected: 'the path of a folder',
+          }),
+        )
+        .max(64)
+        .prefault([]),
+      environment: z
+        .array(
+          plainSetting({
+            about: 'Environment variables the admin API may name as `password_env`.',
+            expected: 'the name of an environment variable',
+          }),
+        )
+        .max(64)
+        .prefault([]),
+      helpers: z
+        .array(
+          plainSetting({
+            about: 'Programs the admin API may name as the first word of a `helper`: they run with the rights of the server.',
+            expected: 'the program, exactly as it is to be named',
+          }),
+        )
+        .max(64)
+        .prefault([]),
+    })
+    .prefault({}),
   limits: limits.prefault({}),
 });
 

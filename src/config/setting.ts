@@ -15,6 +15,8 @@ export interface SettingWords {
   readonly absent?: string;
 }
 
+export type JsonType = 'string' | 'integer' | 'boolean';
+
 export type Setting<T> = z.ZodPipe<z.ZodUnknown, z.ZodTransform<T, unknown>>;
 
 export interface Range {
@@ -35,7 +37,7 @@ const maxTextLength = 4096;
 
 /** A text of 1 to 4096 characters without control characters, which `parse` understands; undefined from it means "not understood". */
 export function textSetting<T>(words: SettingWords, parse: (text: string) => T | undefined): Setting<T> {
-  return setting(words, (value) => (isPlainText(value) ? parse(value) : undefined));
+  return setting(words, (value) => (isPlainText(value) ? parse(value) : undefined), { type: 'string' });
 }
 
 /** A text of any form (a file name, a user name). */
@@ -45,25 +47,21 @@ export function plainSetting(words: SettingWords): Setting<string> {
 
 /** A password. Its value is never quoted, also when it is refused. */
 export function secretSetting(words: SettingWords): Setting<Secret> {
-  return setting(
-    words,
-    (value) => (isPlainText(value) ? new Secret(value) : undefined),
-    () => 'the value',
-  );
+  return setting(words, (value) => (isPlainText(value) ? new Secret(value) : undefined), { quote: () => 'the value', type: 'string' });
 }
 
 export function booleanSetting(about: string): Setting<boolean> {
-  return setting({ about, expected: 'true or false' }, (value) => (typeof value === 'boolean' ? value : undefined));
+  return setting({ about, expected: 'true or false' }, (value) => (typeof value === 'boolean' ? value : undefined), { type: 'boolean' });
 }
 
 export function choiceSetting<const T extends string>(about: string, choices: readonly T[]): Setting<T> {
-  return setting({ about, expected: choices.join(' or ') }, (value) => choices.find((choice) => choice === value));
+  return setting({ about, expected: choices.join(' or ') }, (value) => choices.find((choice) => choice === value), { type: 'string' });
 }
 
 /** A whole number, bounds included. */
 export function countSetting(about: string, range: Range): Setting<number> {
   const words = { about, expected: `a whole number from ${range.min} to ${range.max}` };
-  return setting(words, (value) => (Number.isSafeInteger(value) ? within(value as number, range) : undefined));
+  return setting(words, (value) => (Number.isSafeInteger(value) ? within(value as number, range) : undefined), { type: 'integer' });
 }
 
 /** Milliseconds. */
@@ -82,11 +80,11 @@ export function sizeSetting(about: string, bounds: Bounds): Setting<number> {
   );
 }
 
-/** A value of any kind that `parse` understands; undefined from it means "not understood". */
+/** A value of any kind that `parse` understands; undefined from it means "not understood". `type` is its type in JSON, when it has one. */
 export function setting<T>(
   words: SettingWords,
   parse: (value: unknown) => T | undefined,
-  quote: (value: unknown) => string = quoteValue,
+  { quote = quoteValue, type }: { readonly quote?: (value: unknown) => string; readonly type?: JsonType } = {},
 ): Setting<T> {
   const read = (value: unknown, context: z.RefinementCtx): T => {
     const parsed = parse(value);
@@ -97,6 +95,8 @@ export function setting<T>(
   };
   const schema = z.unknown().transform(read);
   settingWords.add(schema, words);
+  // For the OpenAPI document of the admin API, which takes some of these settings too.
+  z.globalRegistry.add(schema, { description: `${words.about} Expected: ${words.expected}.`, ...(type === undefined ? {} : { type }) });
   return schema;
 }
 

@@ -42,20 +42,20 @@ describe("the administrator's password", () => {
     expect(readFileSync(file, 'utf8')).toBe(`${newAdminPassword}\n`);
     expect(statSync(file).mode & 0o777).toBe(0o600);
     expect(await opens(newAdminPassword ?? '')).toBe(true);
-    expect(await boot('presets: false', 'another password')).toEqual({});
+    expect((await boot('presets: false', 'another password')).newAdminPassword).toBeUndefined();
     expect(await opens('another password')).toBe(false);
   });
 
   test('that was given is not kept in a file, not even one of a boot that broke off', async () => {
     writeFileSync(file, 'a password that opens nothing\n');
-    expect(await boot('presets: false', 'a given password')).toEqual({});
+    expect((await boot('presets: false', 'a given password')).newAdminPassword).toBeUndefined();
     expect(existsSync(file)).toBe(false);
     expect(await opens('a given password')).toBe(true);
   });
 
   test('of a boot that broke off is used again', async () => {
     writeFileSync(file, 'made by the first boot\n');
-    expect(await boot()).toEqual({ newAdminPassword: 'made by the first boot' });
+    expect(await boot()).toMatchObject({ newAdminPassword: 'made by the first boot' });
     expect(await opens('made by the first boot')).toBe(true);
   });
 

@@ -1,4 +1,5 @@
-// What a data folder needs before it serves: the administrator, the project `library`, one mirror project per configured registry.
+// What a data folder needs before it serves: the administrator, the project `library`, the sources of the configuration and a mirror project of
+// each registry.
 // Repeating it changes nothing that a person has changed since.
 
 import { randomBytes } from 'node:crypto';
@@ -10,6 +11,8 @@ import type { Config } from '../config/config.ts';
 import type { Database } from '../db/database.ts';
 import { prepareLoginQuery } from '../db/identity.ts';
 import { getMeta } from '../db/projects.ts';
+import type { SeedReport } from '../db/source-seeds.ts';
+import { seedsOf } from './source-values.ts';
 
 /** Of at least eight characters, without what is put behind them (`password1!`, `admin2024`). */
 const weakWords: ReadonlySet<string> = new Set([
@@ -39,6 +42,8 @@ export const adminPasswordFile = 'admin.password';
 export interface Bootstrapped {
   /** The administrator's secret when it was made just now. */
   readonly newAdminPassword?: string;
+  /** What the configuration changed of the sources. */
+  readonly seeded: SeedReport;
 }
 
 /**
@@ -59,13 +64,7 @@ export async function requireOwnStore(database: Database, storeIdentity: string)
 export async function bootstrap(options: { database: Database; config: Config; adminPassword?: string }): Promise<Bootstrapped> {
   const { database, config } = options;
   const newAdminPassword = (await prepareLoginQuery(database)('admin')) === undefined ? await createAdmin(options) : undefined;
-  for (const [registry, { sources, isPublic }] of config.registries) {
-    // What credentials open is not for everybody unless the operator says so.
-    await database.run('ensureMirrorProject', {
-      registry,
-      isPublic: isPublic ?? sources.every((source) => source.credentials === undefined),
-    });
-  }
+  const seeded = await database.run('reconcileSources', { registries: seedsOf(config) });
   if ((await getMeta(database.read, 'first-boot')) === undefined) {
     const isMirrored = config.registries.has('docker.io');
     await database.run('createProject', {
@@ -77,7 +76,7 @@ export async function bootstrap(options: { database: Database; config: Config; a
     });
     await database.run('setMeta', { key: 'first-boot', value: new Date().toISOString() });
   }
-  return newAdminPassword === undefined ? {} : { newAdminPassword };
+  return { seeded, ...(newAdminPassword === undefined ? {} : { newAdminPassword }) };
 }
 
 async function createAdmin({

@@ -1,17 +1,30 @@
 // The sources of each registry and the one way to ask them: in the order of health, one after the other, until one gives what is wanted.
-// Every answer, good or bad, is reported to the health record and kept for the trail.
+// Every answer, good or bad, is reported to the health record and kept for the trail. Its sources change while it runs (sources.ts feeds it):
+// disabled ones are not in it, and one that is not in it, or whose scope leaves a repository out, is never asked.
 
 import type { Clock } from '../lib/clock.ts';
 import { createLru } from '../lib/lru.ts';
 import type { Outcome, SourceHealth, SourceSnapshot } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
 import { classOfVerdict, UpstreamError } from '../upstream/verdict.ts';
+import { createSourceScope, type SourceScope } from './source-scope.ts';
 import type { Attempt } from './trail.ts';
 
 export interface SourcePool {
   registries(): readonly string[];
+  /** The same names; live. */
+  readonly names: ReadonlySet<string>;
+  /**
+   * The sources of a registry from now on, which may be none. Health is kept while address, credentials, proxy and TLS settings are the same objects
+   * or values, and forgotten otherwise. `isRestricted`: not all of its bytes are public, whatever these sources are.
+   */
+  replace(registry: string, sources: readonly Source[], options?: { readonly isRestricted?: boolean }): void;
+  /** The registry is no more. */
+  remove(registry: string): void;
+  /** Called after each change, with the registry's name. Gives the end of it. */
+  subscribe(listener: (registry: string) => void): () => void;
   sourcesOf(registry: string): readonly Source[];
-  /** Whether everything of this registry is fetched without credentials, so that its bytes are public. */
+  /** Whether everything of this registry is and was fetched without credentials, so that its bytes are public. */
   isAnonymous(registry: string): boolean;
   /** The best order to ask now; of one kind of trust when given. */
   ranked(registry: string, repository: string, trust?: Source['trust']): readonly Source[];
@@ -49,17 +62,52 @@ export function createSourcePool(options: {
   health: SourceHealth;
   clock: Clock;
 }): SourcePool {
-  const { sources, health, clock } = options;
-  const refusals = createLru<string, UpstreamError>({ maxEntries: refusalsMax });
+  const { health, clock } = options;
+  const sources = new Map<string, readonly Source[]>();
+  const names = new Set<string>();
+  const ids = new Set<string>();
+  // A fill that began before the credentials were taken away must not be called public at its end.
+  const restricted = new Set<string>();
+  const scopes = new WeakMap<Source, SourceScope>();
+  const listeners = new Set<(registry: string) => void>();
+  const refusals = createLru<string, { readonly error: UpstreamError; readonly source: Source }>({ maxEntries: refusalsMax });
   const sourcesOf = (registry: string): readonly Source[] => sources.get(registry) ?? [];
+  const covers = (source: Source, repository: string): boolean => {
+    if (source.scope === undefined) return true;
+    const scope = scopes.get(source) ?? createSourceScope(source.scope);
+    scopes.set(source, scope);
+    return scope.covers(repository);
+  };
+  const place = (registry: string, next: readonly Source[], isRestricted = false): void => {
+    for (const before of sourcesOf(registry)) {
+      ids.delete(before.id);
+      const after = next.find((source) => source.id === before.id);
+      if (after === undefined || !isSameEndpoint(before, after)) health.forget(before.id);
+    }
+    for (const source of next) ids.add(source.id);
+    if (isRestricted || next.some((source) => source.credentials !== undefined)) restricted.add(registry);
+    sources.set(registry, next);
+    names.add(registry);
+  };
+  const tell = (registry: string): void => {
+    for (const listener of listeners) listener(registry);
+  };
+  for (const [registry, list] of options.sources) place(registry, list);
   const noteRefusal = (source: Source, repository: string, error: UpstreamError): void => {
-    if (classOfVerdict(error.verdict) === 'refusal') refusals.set(`${source.id}\n${repository}`, error);
+    if (classOfVerdict(error.verdict) === 'refusal') refusals.set(`${source.id}\n${repository}`, { error, source });
+  };
+  /** What the same endpoint said. */
+  const refusalOf = (source: Source, repository: string): UpstreamError | undefined => {
+    const known = refusals.get(`${source.id}\n${repository}`);
+    return known !== undefined && isSameEndpoint(known.source, source) ? known.error : undefined;
   };
   const admit = (source: Source, repository: string): Failed | undefined => {
+    if (!ids.has(source.id)) return notAsked(source, 'no longer a source here');
+    if (!covers(source, repository)) return notAsked(source, 'its scope leaves this repository out');
     if (health.allow(source.id, repository) !== 'no') return undefined;
     const snapshot = health.snapshot(source.id);
     // Blocked, yet not as a whole: it refuses this repository, and what it said still stands.
-    const refusal = snapshot.blockedForMs === 0 ? refusals.get(`${source.id}\n${repository}`) : undefined;
+    const refusal = snapshot.blockedForMs === 0 ? refusalOf(source, repository) : undefined;
     if (refusal === undefined) return { error: undefined, attempt: skippedAttempt(source, snapshot) };
     const attempt = failedAttempt(source, refusal, 0, 0);
     return { error: refusal, attempt: { ...attempt, detail: `${refusal.detail} (a while ago)` } };
@@ -67,11 +115,26 @@ export function createSourcePool(options: {
   return {
     health,
     registries: () => [...sources.keys()],
+    names,
+    replace: (registry, next, { isRestricted } = {}) => {
+      place(registry, next, isRestricted);
+      tell(registry);
+    },
+    remove: (registry) => {
+      place(registry, []);
+      sources.delete(registry);
+      names.delete(registry);
+      tell(registry);
+    },
+    subscribe: (listener) => {
+      listeners.add(listener);
+      return () => void listeners.delete(listener);
+    },
     sourcesOf,
-    isAnonymous: (registry) => sourcesOf(registry).every((source) => source.credentials === undefined),
+    isAnonymous: (registry) => !restricted.has(registry),
     ranked: (registry, repository, trust) =>
       health.rank(
-        sourcesOf(registry).filter((source) => trust === undefined || source.trust === trust),
+        sourcesOf(registry).filter((source) => (trust === undefined || source.trust === trust) && covers(source, repository)),
         repository,
       ),
     snapshot: (source) => health.snapshot(source.id),
@@ -119,6 +182,21 @@ export function failedAttempt(source: Source, error: UpstreamError, ms: number, 
 /** A source whose word counts for nothing now, because it delivered wrong content. */
 export function quarantinedAttempt(source: Source): Attempt {
   return { source: source.url, verdict: 'skipped', detail: 'not believed: it delivered wrong content lately', ms: 0, bytes: 0 };
+}
+
+function notAsked(source: Source, detail: string): Failed {
+  return { error: undefined, attempt: { source: source.url, verdict: 'skipped', detail, ms: 0, bytes: 0 } };
+}
+
+/** Whether what is known of one counts for the other. */
+function isSameEndpoint(one: Source, other: Source): boolean {
+  return (
+    one.url === other.url &&
+    one.credentials === other.credentials &&
+    one.proxy === other.proxy &&
+    one.tls?.ca === other.tls?.ca &&
+    one.tls?.insecure === other.tls?.insecure
+  );
 }
 
 /** A source that is not asked now. */

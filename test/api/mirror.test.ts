@@ -2,7 +2,8 @@
 
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { z } from 'zod';
-import { explanationSchema, registrySourcesSchema, sourceSchema } from '../../src/api/schemas.ts';
+import { explanationSchema } from '../../src/api/schemas.ts';
+import { registrySourcesSchema, sourceSchema } from '../../src/api/source-schemas.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { codeOf, send } from './client.ts';
 import { makeImage, type SmallUpstream, startUpstream } from './upstream.ts';

@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { policy } from '../../src/api/policy.ts';
-import { explanationSchema, newProjectSchema, projectSchema, registrySourcesSchema } from '../../src/api/schemas.ts';
+import { explanationSchema, newProjectSchema, projectSchema } from '../../src/api/schemas.ts';
+import { registrySourcesSchema } from '../../src/api/source-schemas.ts';
 import { errorBody, statusOf } from '../../src/http/errors.ts';
 import { OciError, type OciErrorCode } from '../../src/oci/errors.ts';
 

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { explanationSchema, projectSchema, registrySourcesSchema } from '../../src/api/schemas.ts';
+import { explanationSchema, projectSchema } from '../../src/api/schemas.ts';
+import { registrySourcesSchema } from '../../src/api/source-schemas.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { type CliResult, makeFolder, runCli } from './run.ts';
 

@@ -1,0 +1,175 @@
+// A source in its three forms: as it was configured, as it is kept in a row, and as it is asked. Rows hold passwords as they are; everywhere
+// else they are `Secret`.
+
+import type { Config, CredentialConfig, SourceConfig } from '../config/config.ts';
+import {
+  addressOf,
+  readCredentials,
+  readLimits,
+  readSource,
+  readTls,
+  type SourceChange,
+  type SourceEntry,
+} from '../config/source-entry.ts';
+import type { SeedRegistry } from '../db/source-seeds.ts';
+import type { SourceRecord, SourceValues, StoredCredential } from '../db/sources.ts';
+import { Secret } from '../lib/secret.ts';
+import { OciError } from '../oci/errors.ts';
+import {
+  type CredentialSource,
+  environmentCredential,
+  fileCredential,
+  fixedCredential,
+  helperCredential,
+} from '../upstream/credentials.ts';
+import type { Source } from '../upstream/source.ts';
+
+/** As a row keeps it. The file of certificates is not kept, its text is. */
+export function toValues(source: SourceConfig): SourceValues {
+  const { proxy, tls, limits, scope, operator } = source;
+  return {
+    url: source.url,
+    trust: source.trust,
+    priority: source.priority,
+    isEnabled: source.enabled ?? true,
+    credentials: (source.credentials ?? []).map(
+      ({ password, ...rest }): StoredCredential => ({ ...rest, ...(password === undefined ? {} : { password: password.reveal() }) }),
+    ),
+    details: {
+      realms: source.realms,
+      allowPrivate: source.allowPrivate,
+      ...(proxy === undefined ? {} : { proxy }),
+      ...(tls === undefined ? {} : { tls: { insecure: tls.insecure, ...(tls.ca === undefined ? {} : { ca: tls.ca }) } }),
+      ...(limits === undefined ? {} : { limits }),
+      ...(scope === undefined ? {} : { scope }),
+      ...(operator === undefined ? {} : { operator }),
+    },
+  };
+}
+
+/** Back from a row. */
+export function toConfig(values: SourceValues): SourceConfig {
+  const { credentials, details } = values;
+  return {
+    url: values.url,
+    trust: values.trust,
+    priority: values.priority,
+    ...(values.isEnabled ? {} : { enabled: false }),
+    ...details,
+    ...(credentials.length === 0
+      ? {}
+      : {
+          credentials: credentials.map(
+            ({ password, ...rest }): CredentialConfig => ({
+              ...rest,
+              ...(password === undefined ? {} : { password: new Secret(password) }),
+            }),
+          ),
+        }),
+  };
+}
+
+/** What the admin API was sent, as configuration. BAD_REQUEST for a path style that does not fit and for a file of this machine. */
+export function configOf(registry: string, entry: SourceEntry): SourceConfig {
+  return readSource(entry, { url: requireAddress(registry, entry), ...requireInlineCa(entry.tls) });
+}
+
+/** What a change sent to the admin API makes of a source: only what it names. BAD_REQUEST as above. */
+export function changedValues(before: SourceRecord, change: SourceChange): Partial<SourceValues> {
+  const { url, path_style: style, trust, priority, enabled, proxy, credentials, realms, tls, limits, scope, operator } = change;
+  if (style !== undefined && url === undefined) throw new OciError('BAD_REQUEST', 'path_style is about a url: give both');
+  requireInlineCa(tls);
+  const old = toConfig(before);
+  const config: SourceConfig = {
+    url: url === undefined ? old.url : requireAddress(before.registry, { url, ...(style === undefined ? {} : { path_style: style }) }),
+    trust: trust ?? old.trust,
+    priority: priority ?? old.priority,
+    enabled: enabled ?? old.enabled ?? true,
+    realms: realms ?? old.realms,
+    allowPrivate: change.allow_private ?? old.allowPrivate,
+    ...member('proxy', proxy, old.proxy),
+    ...member('credentials', credentials && readCredentials(credentials), old.credentials),
+    ...member('tls', tls && readTls(tls), old.tls),
+    ...member('limits', limits && readLimits(limits), old.limits),
+    ...member('scope', scope, old.scope),
+    ...member('operator', operator, old.operator),
+  };
+  const { credentials: logins, ...values } = toValues(config);
+  return credentials === undefined ? values : { ...values, credentials: logins };
+}
+
+/** `null` takes a member away, undefined leaves it as it was. */
+function member<K extends string, T>(key: K, given: T | null | undefined, before: T | undefined): { readonly [P in K]?: T } {
+  const value = given === undefined ? before : (given ?? undefined);
+  return (value === undefined ? {} : { [key]: value }) as { readonly [P in K]?: T };
+}
+
+function requireAddress(registry: string, entry: Pick<SourceEntry, 'url'> & { readonly path_style?: SourceEntry['path_style'] }): string {
+  const url = addressOf(entry, registry);
+  if (url === undefined)
+    throw new OciError('BAD_REQUEST', `path_style: ${entry.url} leaves no place for ${entry.path_style}; give the whole address`);
+  return url;
+}
+
+function requireInlineCa(tls: SourceEntry['tls'] | null): { readonly ca?: string } {
+  if (tls?.ca_file !== undefined) throw new OciError('BAD_REQUEST', 'tls.ca_file: give the PEM text itself as tls.ca');
+  return tls?.ca === undefined ? {} : { ca: tls.ca };
+}
+
+/** The name of a source in logs, metrics and health: it outlives restarts and rows. */
+export function sourceKey(registry: string, url: string): string {
+  return `${registry} ${url}`;
+}
+
+/** As it is asked. `credentials` come from `createCredentials`, so that they and what they cache outlive changes of other settings. */
+export function toSource(registry: string, values: SourceValues, credentials: readonly CredentialSource[]): Source {
+  return {
+    id: sourceKey(registry, values.url),
+    registry,
+    url: values.url,
+    trust: values.trust,
+    priority: values.priority,
+    ...values.details,
+    ...(credentials.length === 0 ? {} : { credentials }),
+  };
+}
+
+/** One for each stored login, with ids that tell them apart. */
+export function createCredentials(values: Pick<SourceValues, 'url' | 'credentials'>): readonly CredentialSource[] {
+  const used = new Map<string, number>();
+  return values.credentials.map((stored) => {
+    const base = stored.username ?? `helper ${(stored.helper?.[0] ?? '').split('/').pop()}`;
+    const count = (used.get(base) ?? 0) + 1;
+    used.set(base, count);
+    return createCredential(stored, { id: count === 1 ? base : `${base} #${count}`, url: values.url });
+  });
+}
+
+function createCredential(stored: StoredCredential, { id, url }: { id: string; url: string }): CredentialSource {
+  const { username = '', password, passwordFile, passwordEnv, helper } = stored;
+  if (helper !== undefined) return helperCredential({ command: helper, serverUrl: new URL(url).host, id });
+  if (passwordFile !== undefined) return fileCredential({ username, path: passwordFile, id });
+  if (passwordEnv !== undefined) return environmentCredential({ username, variable: passwordEnv, id });
+  return fixedCredential(username, new Secret(password ?? ''), id);
+}
+
+/** The registries of the configuration as seeds of the rows. */
+export function seedsOf(config: Pick<Config, 'registries'>): readonly SeedRegistry[] {
+  return [...config.registries].map(
+    ([name, { sources, isPublic, origin = 'config' as const }]): SeedRegistry => ({
+      name,
+      origin,
+      hash: hashOf({ isPublic: isPublic ?? null, origin }),
+      ...(isPublic === undefined ? {} : { isPublic }),
+      sources: sources.map((source) => {
+        const values = toValues(source);
+        return { ...values, hash: hashOf(values) };
+      }),
+    }),
+  );
+}
+
+/** Of what was written, the text of its certificates included, so that a replaced file of them is taken up. */
+function hashOf(value: object): string {
+  return Bun.CryptoHasher.hash('sha256', JSON.stringify(value), 'hex');
+}
