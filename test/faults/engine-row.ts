@@ -2,6 +2,7 @@
 // end with it.
 
 import { expect } from 'bun:test';
+import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { bytesOf, type Engine, startEngine } from '../mirror/engine.ts';
 import { type FakeSource, startFakeSource } from '../mirror/fake-source.ts';
 import { digestOf, type Image } from '../mirror/images.ts';
@@ -47,6 +48,19 @@ export function resolverOf(names: Readonly<Record<string, string>>): {
       const found = names[host];
       if (found === undefined) throw Object.assign(new Error('no such name'), { code: 'ENOTFOUND' });
       return [found];
+    },
+  };
+}
+
+/** The system's clock, which a test may put forward. */
+export function createSkippingClock(): Clock & { skip(durationMs: number): void } {
+  let skippedMs = 0;
+  return {
+    nowMs: () => systemClock.nowMs() + skippedMs,
+    monotonicMs: () => systemClock.monotonicMs() + skippedMs,
+    sleep: systemClock.sleep,
+    skip: (durationMs) => {
+      skippedMs += durationMs;
     },
   };
 }

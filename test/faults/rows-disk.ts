@@ -2,47 +2,14 @@
 // faults at once.
 
 import { expect } from 'bun:test';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { breakAt, type FakeSource, on, startFakeSource, status } from '../mirror/fake-source.ts';
-import { basic, pull, pullUntilCut, type SourceSetting, startServer, until } from '../mirror/harness.ts';
+import { breakAt, on, status } from '../mirror/fake-source.ts';
+import { basic, pull, pullUntilCut, until } from '../mirror/harness.ts';
 import { imageOf, randomContent } from '../mirror/images.ts';
 import { auditStore, stagedFiles } from '../mirror/stored.ts';
-import type { RunningBreakwater } from '../support/breakwater.ts';
+import { pathOf, withRestarts } from './restarts.ts';
 import { layerOf, type Row, requireExact } from './row.ts';
 
 const mebibyte = 1024 * 1024;
-
-/** A server with a data folder that outlives it, over two sources. */
-async function withRestarts(
-  run: (at: {
-    readonly sources: readonly [FakeSource, FakeSource];
-    readonly dataDir: string;
-    /** Starts the next server; the one before must have ended. */
-    readonly start: () => Promise<RunningBreakwater>;
-  }) => Promise<void>,
-): Promise<void> {
-  const dataDir = mkdtempSync(join(tmpdir(), 'breakwater-faults-'));
-  const first = await startFakeSource();
-  const second = await startFakeSource();
-  const settings: readonly SourceSetting[] = [{ source: first }, { source: second }];
-  let running: RunningBreakwater | undefined;
-  const start = async (): Promise<RunningBreakwater> => {
-    running = await startServer({ registries: { 'disk.test': settings }, dataDir });
-    return running;
-  };
-  try {
-    await run({ sources: [first, second], dataDir, start });
-  } finally {
-    await running?.stop();
-    await first.stop();
-    await second.stop();
-    rmSync(dataDir, { recursive: true, force: true });
-  }
-}
-
-const pathOf = (rest: string): string => `/v2/disk.test/library/app/${rest}`;
 
 export const diskRows: readonly Row[] = [
   {

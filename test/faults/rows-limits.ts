@@ -1,10 +1,9 @@
 // F27 to F32: limits, quotas and sources that come and go.
 
 import { expect } from 'bun:test';
-import { systemClock } from '../../src/lib/clock.ts';
 import { type Answer, type FakeSource, on, type Rule, startFakeSource, status } from '../mirror/fake-source.ts';
 import { imageOf } from '../mirror/images.ts';
-import { pullWhole, withEngine } from './engine-row.ts';
+import { createSkippingClock, pullWhole, withEngine } from './engine-row.ts';
 import { layerOf, type Row } from './row.ts';
 
 const upstreamRetryAfter = '77';
@@ -12,19 +11,6 @@ const upstreamRetryAfter = '77';
 /** 200 on good terms until `isDown` says otherwise. */
 function whenever(isDown: () => boolean, turn: (answer: Answer) => Answer): Rule {
   return (_, answer) => (isDown() ? turn(answer) : undefined);
-}
-
-/** The system's clock, which a test may put forward. */
-function createSkippingClock(): typeof systemClock & { skip(durationMs: number): void } {
-  let skippedMs = 0;
-  return {
-    nowMs: () => systemClock.nowMs() + skippedMs,
-    monotonicMs: () => systemClock.monotonicMs() + skippedMs,
-    sleep: systemClock.sleep,
-    skip: (durationMs) => {
-      skippedMs += durationMs;
-    },
-  };
 }
 
 export const limitRows: readonly Row[] = [

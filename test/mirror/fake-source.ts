@@ -66,17 +66,17 @@ interface Repository {
   readonly blobs: Map<string, Content>;
 }
 
-const drainMs = 300;
-
 export interface FakeSourceOptions {
   /** A loopback address; 127.0.0.1 by default. */
   readonly address?: string;
   /** PEM text of a certificate and its key: it speaks TLS. */
   readonly tls?: string;
+  /** How long a receiver has for what it was sent before the connection breaks; 300 by default. */
+  readonly drainMs?: number;
 }
 
 export async function startFakeSource(options: FakeSourceOptions = {}): Promise<FakeSource> {
-  const { address = '127.0.0.1', tls } = options;
+  const { address = '127.0.0.1', tls, drainMs = 300 } = options;
   const repositories = new Map<string, Repository>();
   const requests: SourceRequest[] = [];
   const bytesByPath = new Map<string, number>();
@@ -92,7 +92,9 @@ export async function startFakeSource(options: FakeSourceOptions = {}): Promise<
     requests.push(request);
     const honest = honestAnswer(repositories, request);
     const answer = rules.reduce<Answer | undefined>((found, rule) => found ?? rule(request, honest), undefined) ?? honest;
-    await send(socket, request, answer, (count) => bytesByPath.set(request.path, (bytesByPath.get(request.path) ?? 0) + count));
+    await send(socket, request, { ...answer, drainMs }, (count) =>
+      bytesByPath.set(request.path, (bytesByPath.get(request.path) ?? 0) + count),
+    );
   };
   const onConnection = (socket: Socket): void => {
     accepted++;
@@ -242,7 +244,12 @@ export function json(code: number, value: unknown): Answer {
   return { status: code, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) };
 }
 
-async function send(socket: Socket, request: SourceRequest, answer: Answer, onBytes: (count: number) => void): Promise<void> {
+async function send(
+  socket: Socket,
+  request: SourceRequest,
+  answer: Answer & { readonly drainMs: number },
+  onBytes: (count: number) => void,
+): Promise<void> {
   await answer.wait;
   if (answer.silence === 'stall') return;
   if (answer.silence !== undefined) {
@@ -267,7 +274,7 @@ async function send(socket: Socket, request: SourceRequest, answer: Answer, onBy
     await writeBody(socket, { ...answer, body: answer.body.subarray(cut.bytes) }, onBytes);
   } else if (cut.by === 'end' || cut.by === 'reset') {
     // A receiver that learns of the end drops what it has not read yet: time to read it first.
-    await Bun.sleep(drainMs);
+    await Bun.sleep(answer.drainMs);
     if (cut.by === 'end') socket.end();
     else socket.resetAndDestroy();
   } else await new Promise<void>((resolve) => socket.once('close', () => resolve()));

@@ -17,6 +17,7 @@ export interface ServerSetting {
   readonly registries: Readonly<Record<string, readonly SourceSetting[]>>;
   readonly mirror?: Readonly<Record<string, unknown>>;
   readonly dataDir?: string;
+  readonly limits?: Readonly<Record<string, unknown>>;
   /** Registries with credentials that everybody may pull from nevertheless. */
   readonly publicRegistries?: readonly string[];
 }
@@ -38,7 +39,7 @@ export function startServer(setting: ServerSetting): Promise<RunningBreakwater> 
       },
     ]),
   );
-  const config = { presets: false, mirror: { root: Object.keys(registries)[0], ...setting.mirror }, registries };
+  const config = { presets: false, mirror: { root: Object.keys(registries)[0], ...setting.mirror }, registries, limits: setting.limits };
   return startBreakwater({ config: JSON.stringify(config), ...(setting.dataDir === undefined ? {} : { dataDir: setting.dataDir }) });
 }
 
