@@ -5,6 +5,7 @@
 import type { Clock } from '../lib/clock.ts';
 import { createLru } from '../lib/lru.ts';
 import type { Outcome, SourceHealth, SourceSnapshot } from '../upstream/health.ts';
+import type { AskKind } from '../upstream/logins.ts';
 import type { Source } from '../upstream/source.ts';
 import { classOfVerdict, UpstreamError } from '../upstream/verdict.ts';
 import { createSourceScope, type SourceScope } from './source-scope.ts';
@@ -26,10 +27,10 @@ export interface SourcePool {
   sourcesOf(registry: string): readonly Source[];
   /** Whether everything of this registry is and was fetched without credentials, so that its bytes are public. */
   isAnonymous(registry: string): boolean;
-  /** The best order to ask now; of one kind of trust when given. */
-  ranked(registry: string, repository: string, trust?: Source['trust']): readonly Source[];
+  /** The best order to ask now, for what is wanted; of one kind of trust when given. */
+  ranked(registry: string, repository: string, wanted?: Source['trust'] | Wanted): readonly Source[];
   /** Undefined when the source may be asked now (the outcome must be reported), else why not. */
-  admit(source: Source, repository: string): Failed | undefined;
+  admit(source: Source, repository: string, kind?: AskKind): Failed | undefined;
   /**
    * Asks one source and reports the outcome. An `error` that is undefined means that its breaker or a limit forbids asking. Throws only what is no
    * UpstreamError.
@@ -41,8 +42,17 @@ export interface SourcePool {
   readonly health: SourceHealth;
 }
 
+interface Wanted {
+  readonly trust?: Source['trust'];
+  /** A spent pull quota stops manifests only, a dead CDN blobs only. */
+  readonly kind?: AskKind;
+  /** Of a blob, where it is known. */
+  readonly sizeBytes?: number;
+}
+
 export interface Question<T> {
   readonly repository: string;
+  readonly kind?: AskKind;
   readonly run: (source: Source) => Promise<T>;
   /** The answer was proven by a digest known before. */
   readonly verified?: boolean;
@@ -101,10 +111,10 @@ export function createSourcePool(options: {
     const known = refusals.get(`${source.id}\n${repository}`);
     return known !== undefined && isSameEndpoint(known.source, source) ? known.error : undefined;
   };
-  const admit = (source: Source, repository: string): Failed | undefined => {
+  const admit = (source: Source, repository: string, kind?: AskKind): Failed | undefined => {
     if (!ids.has(source.id)) return notAsked(source, 'no longer a source here');
     if (!covers(source, repository)) return notAsked(source, 'its scope leaves this repository out');
-    if (health.allow(source.id, repository) !== 'no') return undefined;
+    if (health.allow(source.id, repository, kind) !== 'no') return undefined;
     const snapshot = health.snapshot(source.id);
     // Blocked, yet not as a whole: it refuses this repository, and what it said still stands.
     const refusal = snapshot.blockedForMs === 0 ? refusalOf(source, repository) : undefined;
@@ -132,16 +142,18 @@ export function createSourcePool(options: {
     },
     sourcesOf,
     isAnonymous: (registry) => !restricted.has(registry),
-    ranked: (registry, repository, trust) =>
-      health.rank(
-        sourcesOf(registry).filter((source) => (trust === undefined || source.trust === trust) && covers(source, repository)),
-        repository,
-      ),
+    ranked: (registry, repository, wanted = {}) => {
+      const { trust, ...question } = typeof wanted === 'string' ? { trust: wanted } : wanted;
+      const candidates = sourcesOf(registry).filter(
+        (source) => (trust === undefined || source.trust === trust) && covers(source, repository),
+      );
+      return health.rank(candidates, repository, question);
+    },
     snapshot: (source) => health.snapshot(source.id),
     admit,
     noteRefusal,
     ask: async (source, question) => {
-      const skipped = admit(source, question.repository);
+      const skipped = admit(source, question.repository, question.kind);
       if (skipped !== undefined) return skipped;
       const startMs = clock.monotonicMs();
       try {
@@ -206,5 +218,12 @@ function skippedAttempt(source: Source, snapshot: SourceSnapshot): Attempt {
 }
 
 function outcome<T>(verdict: Outcome['verdict'], ms: number, source: Source, question: Question<T>): Outcome {
-  return { verdict, ms, repository: question.repository, trust: source.trust, ...(question.verified === true ? { verified: true } : {}) };
+  return {
+    verdict,
+    ms,
+    repository: question.repository,
+    trust: source.trust,
+    ...(question.kind === undefined ? {} : { kind: question.kind }),
+    ...(question.verified === true ? { verified: true } : {}),
+  };
 }
