@@ -187,7 +187,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   };
   const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
   const pull = createPull({ content, store, mirror });
-  const offline = createOffline({ database, content, names, policy, pull, clock, log });
+  const offline = createOffline({ database, content, names, policy, pull, clock, log, store, rules: config.mirror });
   const distribution = createDistribution({
     names,
     authentication,

@@ -24,6 +24,7 @@ const statuses: Partial<Record<OciErrorCode, number>> = {
 const absent = async (): Promise<never> => {
   throw new OciError('NOT_FOUND', 'there is nothing of that name');
 };
+async function* nothing(): AsyncGenerator<never> {}
 const emptyOffline: ApiParts['offline'] = {
   warmups: {
     start: absent,
@@ -35,6 +36,7 @@ const emptyOffline: ApiParts['offline'] = {
     close: async () => undefined,
   },
   pins: { list: async () => [], add: absent, remove: absent },
+  verifier: { images: nothing, everything: nothing },
   start: async () => undefined,
   close: async () => undefined,
 };

@@ -11,14 +11,13 @@ import { OciError } from '../oci/errors.ts';
 import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
 import { bodyMaxBytes, readJsonText } from './json-body.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
+import { offlineRoutes } from './offline-routes.ts';
 import { describeApi } from './openapi.ts';
-import { pinRoutes } from './pin-routes.ts';
 import { apiPrefix, bodyLimits, checkPolicy, methodsOf, type PolicyTable, policy, policyKey } from './policy.ts';
 import { projectRoutes } from './project-routes.ts';
 import { sourceRegistryRoutes } from './source-registry-routes.ts';
 import { sourceRoutes } from './source-routes.ts';
 import { systemRoutes } from './system-routes.ts';
-import { warmRoutes } from './warm-routes.ts';
 
 export interface Api {
   /** The answer for an authenticated caller; coded errors are answers, any other failure is thrown. */
@@ -33,8 +32,7 @@ const standardGroups: readonly RouteGroup[] = [
   sourceRoutes,
   sourceRegistryRoutes,
   mirrorRoutes,
-  warmRoutes,
-  pinRoutes,
+  offlineRoutes,
 ];
 const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 

@@ -75,3 +75,29 @@ export const pinSchema = z
 export type PinBody = z.infer<typeof pinSchema>;
 
 export const removedPinsSchema = z.object({ removed: z.number() }).meta({ id: 'RemovedPins' });
+
+export const verifyLineSchema = z
+  .discriminatedUnion('kind', [
+    z.object({
+      kind: z.literal('image'),
+      image: z.string(),
+      complete: z.boolean(),
+      digest: z.string().optional(),
+      manifests: z.number(),
+      blobs: z.number(),
+      sizeBytes: z.number(),
+      servedUntil: time.optional().meta({ description: 'until when a mirrored tag is served although no source confirms it' }),
+      missing: z
+        .array(
+          z.object({
+            what: z.enum(['name', 'tag', 'manifest', 'platform', 'blob']),
+            digest: z.string().optional(),
+            reason: z.string(),
+          }),
+        )
+        .readonly(),
+    }),
+    z.object({ kind: z.literal('progress'), image: z.string(), checkedBytes: z.number() }),
+  ])
+  .meta({ id: 'VerifyLine' });
+export type VerifyLine = z.infer<typeof verifyLineSchema>;

@@ -39,6 +39,7 @@ export const policy: PolicyTable = {
   [`GET ${apiPrefix}/pins`]: 'pin:read',
   [`POST ${apiPrefix}/pins/{set}`]: 'pin:change',
   [`DELETE ${apiPrefix}/pins/{set}`]: 'pin:change',
+  [`GET ${apiPrefix}/verify`]: 'verify:read',
 };
 
 /** Routes whose JSON body may be larger than the usual limit: the bytes. */

@@ -22,7 +22,8 @@ export type SystemAction =
   | 'warmup:read'
   | 'warmup:change'
   | 'pin:read'
-  | 'pin:change';
+  | 'pin:change'
+  | 'verify:read';
 
 /** A repository as the server knows it. */
 export interface RepositoryTarget {

@@ -31,6 +31,8 @@ export interface ApiClient {
   read<T>(schema: z.ZodType<T>, request: ApiRequest): Promise<{ readonly value: T; readonly raw: unknown }>;
   /** For answers without a body. */
   send(request: ApiRequest): Promise<void>;
+  /** An answer of one JSON value a line, as they come. The deadline holds for its beginning. */
+  readLines<T>(schema: z.ZodType<T>, request: ApiRequest): AsyncGenerator<T>;
 }
 
 const timeoutDefaultMs = 30_000;
@@ -38,44 +40,74 @@ const answerMaxBytes = 64 * 1024 * 1024;
 const apiPath = '/api/v2.0';
 
 export function createApiClient(connection: Connection, { timeoutMs = timeoutDefaultMs }: { timeoutMs?: number } = {}): ApiClient {
-  const exchange = async (request: ApiRequest): Promise<string> => {
+  const login = async (): Promise<string> => {
     const { password } = connection;
     if (password instanceof CommandFailure) {
       await call(connection, { method: 'GET', path: '/ping' }, { timeoutMs });
       throw password;
     }
-    const login = Buffer.from(`${connection.user}:${password.reveal()}`, 'utf8').toString('base64');
-    return call(connection, request, { timeoutMs, authorization: `Basic ${login}` });
+    return `Basic ${Buffer.from(`${connection.user}:${password.reveal()}`, 'utf8').toString('base64')}`;
   };
+  const exchange = async (request: ApiRequest): Promise<string> => call(connection, request, { timeoutMs, authorization: await login() });
   return {
     read: async (schema, request) => {
       const raw = parseJson(await exchange(request));
       const parsed = schema.safeParse(raw);
-      if (!parsed.success) {
-        throw new CommandFailure(`the answer of ${connection.url} is not understood`, {
-          hint: 'is the server of another version than this command?',
-        });
-      }
+      if (!parsed.success) throw notUnderstood(connection);
       return { value: parsed.data, raw };
     },
     send: async (request) => {
       await exchange(request);
     },
+    readLines: async function* (schema, request) {
+      const { response, deadline } = await openCall(connection, request, { timeoutMs, authorization: await login() });
+      deadline.end();
+      for await (const line of linesOf(connection, response)) {
+        const parsed = schema.safeParse(parseJson(line));
+        if (!parsed.success) throw notUnderstood(connection);
+        yield parsed.data;
+      }
+    },
   };
 }
 
-async function call(connection: Connection, request: ApiRequest, options: { timeoutMs: number; authorization?: string }): Promise<string> {
-  const { timeoutMs, authorization } = options;
+function notUnderstood({ url }: Connection): CommandFailure {
+  return new CommandFailure(`the answer of ${url} is not understood`, { hint: 'is the server of another version than this command?' });
+}
+
+interface CallOptions {
+  readonly timeoutMs: number;
+  readonly authorization?: string;
+}
+
+async function call(connection: Connection, request: ApiRequest, options: CallOptions): Promise<string> {
+  const { response, deadline } = await openCall(connection, request, options);
+  try {
+    return await readText(response);
+  } catch (error) {
+    throw error instanceof CommandFailure ? error : connectionFailure(connection, error, options.timeoutMs);
+  } finally {
+    deadline.end();
+  }
+}
+
+/** A good answer, its body unread. The deadline goes on until it is ended, for whoever reads the body in one piece. */
+async function openCall(
+  connection: Connection,
+  request: ApiRequest,
+  { timeoutMs, authorization }: CallOptions,
+): Promise<{ readonly response: Response; readonly deadline: { end(): void } }> {
   const target = new URL(`${connection.url}${apiPath}${request.path}`);
   for (const [name, value] of Object.entries(request.query ?? {}))
     for (const item of typeof value === 'string' ? [value] : value) target.searchParams.append(name, item);
   const { ca, insecure } = connection.tls;
   const isLoopback = /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(target.hostname);
+  const deadline = startDeadline(timeoutMs);
   try {
     const response = await fetch(target, {
       method: request.method,
       redirect: 'manual',
-      signal: AbortSignal.timeout(timeoutMs),
+      signal: deadline.signal,
       headers: {
         accept: 'application/json',
         ...(authorization === undefined ? {} : { authorization }),
@@ -88,12 +120,35 @@ async function call(connection: Connection, request: ApiRequest, options: { time
       // A proxy from the environment is not asked for this machine.
       ...(isLoopback ? noProxy : {}),
     });
-    const text = await readText(response);
-    if (response.ok) return text;
-    throw refusal(connection, response, text);
+    if (response.ok) return { response, deadline };
+    throw refusal(connection, response, await readText(response));
   } catch (error) {
+    deadline.end();
     throw error instanceof CommandFailure ? error : connectionFailure(connection, error, timeoutMs);
   }
+}
+
+function startDeadline(timeoutMs: number): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(new DOMException('no answer in time', 'TimeoutError')), timeoutMs);
+  return { signal: controller.signal, end: () => clearTimeout(timer) };
+}
+
+async function* linesOf(connection: Connection, response: Response): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let rest = '';
+  try {
+    for await (const chunk of response.body ?? []) {
+      const lines = (rest + decoder.decode(chunk, { stream: true })).split('\n');
+      rest = lines.pop() ?? '';
+      if (rest.length > answerMaxBytes) throw new CommandFailure(`a line of the answer is larger than ${answerMaxBytes} bytes`);
+      for (const line of lines) if (line !== '') yield line;
+    }
+  } catch (error) {
+    if (error instanceof CommandFailure) throw error;
+    throw new CommandFailure(`the answer of ${connection.url} broke off`, { hint: "the server's log says more", cause: error });
+  }
+  if (rest !== '') throw new CommandFailure(`the answer of ${connection.url} broke off`);
 }
 
 /** Bun reads `false` as "no proxy at all, whatever the environment says"; its types do not know. */

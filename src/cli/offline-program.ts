@@ -3,6 +3,7 @@
 import type { Command } from 'commander';
 import type { addPins, listPins } from './pins.ts';
 import type { Terminal } from './terminal.ts';
+import type { VerifyOptions } from './verify.ts';
 import type { WarmOptions } from './warm.ts';
 
 type OutputOptions = Parameters<typeof listPins>[1];
@@ -42,6 +43,7 @@ export function addOfflineCommands(program: Command, terminal: Terminal, { withS
     )
     .action(async (images: string[], options: WarmOptions) => (await import('./warm.ts')).warm(images, options, terminal));
   addWarmups(program, terminal, { withServer, examples });
+  addVerify(program, terminal, { withServer, examples });
   addPinCommands(program, terminal, { withServer, examples });
 }
 
@@ -59,6 +61,34 @@ function addWarmups(program: Command, terminal: Terminal, { withServer, examples
     .description('end one; what it has fetched stays')
     .addHelpText('after', examples(['breakwater warmups cancel 01k9x5v3qjw3m4g0a9zq7n2c1d']))
     .action(async (id: string, options: OutputOptions) => (await import('./warm.ts')).cancelWarmup(id, options, terminal));
+}
+
+function addVerify(program: Command, terminal: Terminal, { withServer, examples }: ProgramParts): void {
+  withServer(
+    program
+      .command('verify')
+      .argument('[images...]', 'as one would pull them')
+      .description('tell whether images can be pulled while no source can be reached')
+      .requiredOption('--offline', 'ask no source: look at what is here')
+      .option('--file <file>', fileHelp, repeatable)
+      .option('--pins <set>', 'the images of a pinned set, for the platforms pinned')
+      .option('--all', 'every tag here, for the platforms of which something is here')
+      .option('--platform <platforms>', 'what of an index has to be here: linux/amd64,linux/arm64, or all (default: linux/amd64)')
+      .option('--deep', 'read every byte and compare the digest, instead of the sizes of the files')
+      .option('--bandwidth <rate>', 'bytes per second of a deep check (default: 100MiB/s)'),
+  )
+    .addHelpText(
+      'after',
+      examples(
+        [
+          'breakwater verify --offline nginx:1.27',
+          'breakwater verify --offline --pins site-a --deep',
+          'breakwater verify --offline --all --json',
+        ],
+        'Exit code 1 when something is missing.',
+      ),
+    )
+    .action(async (images: string[], options: VerifyOptions) => (await import('./verify.ts')).verifyOffline(images, options, terminal));
 }
 
 function addPinCommands(program: Command, terminal: Terminal, { withServer, examples }: ProgramParts): void {

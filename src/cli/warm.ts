@@ -3,11 +3,11 @@
 
 import { z } from 'zod';
 import { type WarmedImageBody, type WarmupBody, warmupSchema } from '../api/offline-schemas.ts';
-import { parseSize } from '../config/units.ts';
 import { type ApiClient, ApiFailure, createApiClient } from './client.ts';
 import { type ConnectionOptions, resolveConnection } from './connection.ts';
 import { CommandFailure } from './failure.ts';
 import { type ImageInput, readImages } from './image-input.ts';
+import { parseRate } from './rate.ts';
 import { type Terminal, toJson } from './terminal.ts';
 import { formatBytes, formatTable, plain } from './text.ts';
 
@@ -40,7 +40,7 @@ export async function warm(words: readonly string[], options: WarmOptions, termi
       concurrency: parseCount(options.concurrency),
       ...(options.pins === undefined ? {} : { pins: options.pins }),
       ...(options.platform === undefined ? {} : { platforms: options.platform }),
-      ...(options.bandwidth === undefined ? {} : { bandwidthBytes: parseBandwidth(options.bandwidth) }),
+      ...(options.bandwidth === undefined ? {} : { bandwidthBytes: parseRate(options.bandwidth) }),
     },
   });
   if (options.json === true) await terminal.write(`${JSON.stringify({ event: 'started', id: run.id, images: run.imagesTotal })}\n`);
@@ -183,13 +183,6 @@ function describeRunning(run: WarmupBody): string {
     0,
     100,
   );
-}
-
-function parseBandwidth(text: string): number {
-  const bytes = parseSize(text.replace(/\/s$/, ''));
-  if (bytes === undefined || bytes < 1024)
-    throw new CommandFailure(`--bandwidth: "${plain(text)}" is not understood`, { hint: 'expected 20MiB/s, at least 1KiB/s', exitCode: 2 });
-  return bytes;
 }
 
 function parseCount(text: string): number {

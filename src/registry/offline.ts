@@ -1,6 +1,7 @@
-// What a site needs to live without a network, joined: warm-up runs and pinned sets.
+// What a site needs to live without a network, joined: warm-up runs, pinned sets, and whether everything is here.
 
 import type { AccessPolicy } from '../auth/access.ts';
+import type { BlobStore } from '../blobs/store.ts';
 import type { ContentQueries } from '../db/content.ts';
 import type { Database } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
@@ -8,11 +9,13 @@ import type { Log } from '../lib/log.ts';
 import type { NameRules } from './names.ts';
 import { createPins, type Pins } from './pins.ts';
 import type { Pull } from './pull.ts';
+import { createVerifier, type Verifier } from './verify.ts';
 import { createWarmups, type Warmups } from './warmups.ts';
 
 export interface Offline {
   readonly warmups: Warmups;
   readonly pins: Pins;
+  readonly verifier: Verifier;
   /** Goes on with what a restart interrupted. */
   start(): Promise<void>;
   /** Ends what runs; it goes on at the next start. Before the mirror is closed. */
@@ -27,9 +30,17 @@ export interface OfflineParts {
   readonly pull: Pull;
   readonly clock: Clock;
   readonly log: Log;
+  readonly store: BlobStore;
+  readonly rules: { readonly staleIfErrorMs: number };
 }
 
 export function createOffline(parts: OfflineParts): Offline {
   const warmups = createWarmups(parts);
-  return { warmups, pins: createPins(parts), start: warmups.resume, close: warmups.close };
+  return {
+    warmups,
+    pins: createPins(parts),
+    verifier: createVerifier({ ...parts, ...parts.rules }),
+    start: warmups.resume,
+    close: warmups.close,
+  };
 }
