@@ -84,9 +84,12 @@ export function createTransport(parts: {
       // Dead ones last; the resolver's order otherwise.
       const ordered = [...keyed.filter((entry) => recall(entry.key) !== false), ...keyed.filter((entry) => recall(entry.key) === false)];
       let lastError: UpstreamError | undefined;
-      for (const { address, key } of ordered) {
+      for (const [index, { address, key }] of ordered.entries()) {
+        // With another address in hand, this one gets less time.
+        const isLast = index === ordered.length - 1;
+        const timeoutMs = isLast ? limits.connectTimeoutMs : Math.min(limits.connectTimeoutMs, limits.connectNextMs);
         try {
-          const hop = await send(request, { address, isKnownGood: recall(key) === true }, leave);
+          const hop = await send(request, { address, isKnownGood: recall(key) === true, timeoutMs }, leave);
           remember(key, true);
           return hop;
         } catch (error) {
@@ -105,7 +108,7 @@ export function createTransport(parts: {
 
   const send = async (
     request: HopRequest,
-    target: { address: string; isKnownGood: boolean } | undefined,
+    target: { address: string; isKnownGood: boolean; timeoutMs: number } | undefined,
     leave: () => void,
   ): Promise<Hop> => {
     const { url, signal } = request;
@@ -129,7 +132,7 @@ export function createTransport(parts: {
             port: effectivePort(url),
             origin: url.origin,
             delayMs: limits.connectWatchDelayMs,
-            timeoutMs: limits.connectTimeoutMs,
+            timeoutMs: target.timeoutMs,
             onDead: (error) => attempt.abort(error),
           });
     try {

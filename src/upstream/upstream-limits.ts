@@ -8,6 +8,8 @@ export interface UpstreamLimits {
   readonly redirectsMax: number;
   /** An address that takes no TCP connection for this long is given up. */
   readonly connectTimeoutMs: number;
+  /** The same, while the host has another address to try (RFC 8305 gives 250 ms; a mirror abroad needs more). */
+  readonly connectNextMs: number;
   /** Silence after which an address not known to work is tested by a bare TCP connection. */
   readonly connectWatchDelayMs: number;
   readonly dnsTimeoutMs: number;
@@ -30,6 +32,7 @@ export const upstreamLimitDefaults: UpstreamLimits = {
   waitingPerHost: 512,
   redirectsMax: 5,
   connectTimeoutMs: 5_000,
+  connectNextMs: 1_000,
   connectWatchDelayMs: 250,
   dnsTimeoutMs: 5_000,
   dnsCacheMs: 30_000,

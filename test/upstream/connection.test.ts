@@ -1,8 +1,8 @@
 // How sources are reached: virtual hosts on one address, certificates, dead addresses, egress proxies, the bound per host.
 
 import { describe, expect, test } from 'bun:test';
-import { connect } from 'node:net';
 import { digestOf } from '../../src/oci/digest.ts';
+import { startBlackHole } from './black-hole.ts';
 import { startEgressProxy } from './egress-proxy.ts';
 import { startFakeUpstream, testCa } from './fake-upstream.ts';
 import { blobOf, calm, calmBlob, collect, failureOf, manifestBytes, manifestType, setUp, sourceAt } from './set-up.ts';
@@ -295,21 +295,3 @@ test('close ends what runs', async () => {
   expect((await running).verdict).toBe('aborted');
   await server.stop();
 });
-
-/** A listener whose queue is full and whose process is stopped: the kernel drops further connection attempts, as a dead network does. */
-async function startBlackHole(host: string, port: number): Promise<AsyncDisposable> {
-  const script = `require('node:net').createServer().listen({ host: '${host}', port: ${port} }, () => console.log('ready'))`;
-  const child = Bun.spawn([process.execPath, '-e', script], { stdout: 'pipe', stderr: 'inherit' });
-  await child.stdout.getReader().read();
-  child.kill('SIGSTOP');
-  // The runtime listens with a queue of 512, whatever it is told.
-  const fillers = Array.from({ length: 560 }, () => connect({ host, port }).on('error', () => undefined));
-  await Bun.sleep(300);
-  return {
-    [Symbol.asyncDispose]: async () => {
-      for (const filler of fillers) filler.destroy();
-      child.kill('SIGKILL');
-      await child.exited;
-    },
-  };
-}

@@ -12,8 +12,8 @@ export interface EgressProxy extends AsyncDisposable {
   readonly logins: () => string[];
 }
 
-/** `ports`: host name to the loopback port that stands for it. */
-export async function startEgressProxy(ports: Readonly<Record<string, number>>): Promise<EgressProxy> {
+/** `ports`: host name to the loopback port that stands for it. `login`: `user:password` that is asked for; others get a 407. */
+export async function startEgressProxy(ports: Readonly<Record<string, number>>, wanted: { login?: string } = {}): Promise<EgressProxy> {
   const tunnels: string[] = [];
   const forwarded: string[] = [];
   const logins: string[] = [];
@@ -31,6 +31,10 @@ export async function startEgressProxy(ports: Readonly<Record<string, number>>):
       const [method = '', target = ''] = buffered.split(' ');
       const login = /proxy-authorization: (.*)\r\n/i.exec(buffered)?.[1];
       if (login !== undefined) logins.push(login);
+      if (wanted.login !== undefined && login !== `Basic ${btoa(wanted.login)}`) {
+        socket.end('HTTP/1.1 407 Proxy Authentication Required\r\nproxy-authenticate: Basic realm="p"\r\ncontent-length: 0\r\n\r\n');
+        return;
+      }
       const host = method === 'CONNECT' ? (target.split(':')[0] ?? '') : new URL(target).hostname;
       const port = ports[host];
       if (port === undefined) {
