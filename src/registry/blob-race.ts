@@ -217,7 +217,8 @@ function letLose(parts: RaceParts, wanted: WantedBlob, loser: Ask): void {
       const ms = Math.round(clock.monotonicMs() - loser.startMs);
       const { source } = loser;
       const { finalOrigin } = end.answer;
-      pool.health.report(source.id, { verdict: 'ok', ms, bytes: 0, repository: wanted.repository, trust: source.trust, finalOrigin });
+      const { repository } = wanted;
+      pool.health.report(source.id, { verdict: 'ok', kind: 'blob', ms, bytes: 0, repository, trust: source.trust, finalOrigin });
     } else if (end.error instanceof UpstreamError) reportFailure(parts, wanted, loser, end.error);
     else reportAborted(pool, wanted, loser.source);
   });
@@ -236,6 +237,7 @@ function drop({ pool }: RaceParts, wanted: WantedBlob, ask: Ask): void {
 function reportFailure({ pool, clock }: RaceParts, wanted: WantedBlob, ask: Ask, error: UpstreamError): void {
   pool.health.report(ask.source.id, {
     verdict: error.verdict,
+    kind: 'blob',
     ms: Math.round(clock.monotonicMs() - ask.startMs),
     bytes: 0,
     repository: wanted.repository,
@@ -247,7 +249,7 @@ function reportFailure({ pool, clock }: RaceParts, wanted: WantedBlob, ask: Ask,
 }
 
 function reportAborted(pool: SourcePool, wanted: WantedBlob, source: Source): void {
-  pool.health.report(source.id, { verdict: 'aborted', ms: 0, bytes: 0, repository: wanted.repository, trust: source.trust });
+  pool.health.report(source.id, { verdict: 'aborted', kind: 'blob', ms: 0, bytes: 0, repository: wanted.repository, trust: source.trust });
 }
 
 function lostAttempt(loser: Ask, clock: Clock): Attempt {

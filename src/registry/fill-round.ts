@@ -149,7 +149,7 @@ function nextSource(parts: RaceParts, wanted: WantedBlob, ranking: Ranking, othe
     .sort((a, b) => compare(a.key, b.key));
   for (const { source, record } of ordered) {
     const isTrial = pool.snapshot(source).state === 'half-open';
-    const skipped = pool.admit(source, wanted.repository);
+    const skipped = pool.admit(source, wanted.repository, 'blob');
     // A breaker that opened because it breaks off all the time does not stop a download that gets on.
     const isKnownToWork = record?.isFruitful === true && pool.snapshot(source).state === 'open';
     if (skipped === undefined || isKnownToWork) return { source, isTrial };
@@ -188,7 +188,7 @@ async function takeBody(parts: RaceParts, wanted: WantedBlob, round: Round, take
   const { attempts } = taken.ranking;
   const offset = round.spool.acceptedBytes;
   const seen = { receivedBytes: 0 };
-  const base = { repository: wanted.repository, trust: source.trust, finalOrigin: taken.opened.answer.finalOrigin };
+  const base = { kind: 'blob', repository: wanted.repository, trust: source.trust, finalOrigin: taken.opened.answer.finalOrigin } as const;
   try {
     await receive(parts, wanted, round, { ...taken, offset, seen });
   } catch (error) {

@@ -110,7 +110,11 @@ interface FillState {
 
 async function run(parts: FillParts, request: FillRequest, state: FillState, wake: () => void): Promise<void> {
   const attempts: Attempt[] = [];
-  const ranked = (): readonly Source[] => parts.pool.ranked(request.registry, request.repository);
+  const ranked = (): readonly Source[] =>
+    parts.pool.ranked(request.registry, request.repository, {
+      kind: 'blob',
+      ...(state.totalBytes === undefined ? {} : { sizeBytes: state.totalBytes }),
+    });
   const fetchFrom = (candidates: () => readonly Source[]): Promise<RoundEnd> =>
     runRound({ parts, request, state, wake, attempts, candidates });
   const first = await fetchFrom(ranked);
@@ -178,7 +182,7 @@ function reportProven({ pool }: FillParts, request: FillRequest, { finish }: Rou
   if (finish === undefined) return;
   const { source, firstByteMs: ms, bytes, finalOrigin } = finish;
   const { repository } = request;
-  pool.health.report(source.id, { verdict: 'ok', ms, bytes, repository, trust: source.trust, verified: true, finalOrigin });
+  pool.health.report(source.id, { verdict: 'ok', kind: 'blob', ms, bytes, repository, trust: source.trust, verified: true, finalOrigin });
 }
 
 /** One source alone is the liar. Of several any may be: all but authorities are set aside. */

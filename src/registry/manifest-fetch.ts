@@ -72,9 +72,10 @@ export function createManifestFetcher(options: {
     const { registry, repository } = target.upstream;
     const attempts: Attempt[] = [];
     let isAbsent = false;
-    for (const source of pool.ranked(registry, repository)) {
+    for (const source of pool.ranked(registry, repository, { kind: 'manifest' })) {
       const asked = await pool.ask(source, {
         repository,
+        kind: 'manifest',
         verified: true,
         run: () => get(source, repository, digest, timings.manifestTimeoutMs),
         sizeOf: (manifest) => manifest.bytes.byteLength,

@@ -232,9 +232,10 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
   async function upstreamSize(target: MirrorTarget, digest: Digest): Promise<number> {
     const attempts: Attempt[] = [];
     const { registry, repository } = target.upstream;
-    for (const source of pool.ranked(registry, repository)) {
+    for (const source of pool.ranked(registry, repository, { kind: 'blob' })) {
       const asked = await pool.ask(source, {
         repository,
+        kind: 'blob',
         run: () => client.headBlob(source, repository, digest, { timeoutMs: timings.listingTimeoutMs }),
       });
       attempts.push(asked.attempt);

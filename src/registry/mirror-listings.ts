@@ -50,13 +50,13 @@ export function createMirrorListings(options: {
     const { registry, repository } = target.upstream;
     const attempts: Attempt[] = [];
     let isAbsent = false;
-    for (const source of pool.ranked(registry, repository, 'authority')) {
+    for (const source of pool.ranked(registry, repository, { trust: 'authority', kind: 'head' })) {
       if (pool.health.isQuarantined(source.id)) {
         attempts.push(quarantinedAttempt(source));
         continue;
       }
       // Some refuse to list what they give out: that refusal concerns no pull.
-      const asked = await pool.ask(source, { repository: `${repository} (lists)`, run: ask });
+      const asked = await pool.ask(source, { repository: `${repository} (lists)`, kind: 'head', run: ask });
       attempts.push(asked.attempt);
       if ('value' in asked) return { kind: 'listed', items: asked.value };
       if (asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone') isAbsent = true;

@@ -170,3 +170,15 @@ describe('sources that change', () => {
     expect(pool.isAnonymous('quay.io')).toBe(false);
   });
 });
+
+test('a spent pull quota stops manifests at this source, not HEADs and blobs', async () => {
+  const { pool, health } = make();
+  health.report('a', { verdict: 'quota-spent', ms: 1 });
+  const asked: string[] = [];
+  for (const kind of ['manifest', 'head', 'blob'] as const) {
+    const answer = await pool.ask(source, { repository: 'x/y', kind, run: async () => kind });
+    asked.push('value' in answer ? answer.value : (answer.attempt.detail ?? ''));
+  }
+  expect(asked.slice(1)).toEqual(['head', 'blob']);
+  expect(asked[0]).toContain('not asked again yet');
+});

@@ -171,6 +171,7 @@ export function createSourcePool(options: {
         health.report(source.id, {
           ...outcome(error.verdict, ms, source, question),
           ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
+          ...(error.origin === undefined ? {} : { finalOrigin: error.origin }),
         });
         noteRefusal(source, question.repository, error);
         if (error.verdict === 'wrong-digest') health.quarantine(source.id, error.detail);

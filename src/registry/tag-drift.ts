@@ -87,7 +87,7 @@ export function createTagDrift(options: {
     const { repository } = check.target.upstream;
     const head = async (whom: Source, reference: string) => {
       const run = () => client.headManifest(whom, repository, reference, { timeoutMs: timings.listingTimeoutMs });
-      return pool.ask(whom, { repository, run });
+      return pool.ask(whom, { repository, kind: 'head', run });
     };
     const other = await head(source, check.tag);
     if (!('value' in other) || other.value.digest === undefined || other.value.digest === expected) return;

@@ -69,7 +69,7 @@ export function createTagWitnesses(options: {
   return {
     askAuthorities: async (check) => {
       const { registry, repository } = check.target.upstream;
-      for (const source of pool.ranked(registry, repository, 'authority')) {
+      for (const source of pool.ranked(registry, repository, { trust: 'authority', kind: 'head' })) {
         const word = await askAuthority(source, check);
         if (word === 'absent') return { kind: 'absent', by: source };
         if (word !== undefined) return word;
@@ -79,7 +79,7 @@ export function createTagWitnesses(options: {
 
     confirmAbsence: async (check, by) => {
       const { registry, repository } = check.target.upstream;
-      for (const source of pool.ranked(registry, repository, 'authority')) {
+      for (const source of pool.ranked(registry, repository, { trust: 'authority', kind: 'head' })) {
         if (source.id === by.id) continue;
         const word = await askAuthority(source, check);
         if (word !== undefined) return word;
@@ -173,6 +173,7 @@ export function createTagWitnesses(options: {
     }
     const asked = await pool.ask(source, {
       repository,
+      kind: isDirect || isGetOnly ? 'manifest' : 'head',
       run: async (): Promise<Said> => {
         const told = isDirect || isGetOnly ? undefined : await headOrNothing(source, repository, check.tag, timeLeftMs());
         if (typeof told === 'object') return told;

@@ -82,6 +82,12 @@ export interface SourceSnapshot {
   readonly hosts?: readonly HostSnapshot[];
 }
 
+/** What is going to be asked for; a blob's size counts for the pace. */
+export interface RankQuestion {
+  readonly kind?: AskKind;
+  readonly sizeBytes?: number;
+}
+
 export interface SourceHealth extends UpstreamObserver {
   report(sourceId: string, outcome: Outcome): void;
   /**
@@ -99,7 +105,7 @@ export interface SourceHealth extends UpstreamObserver {
    * for), then priority, then those that answered before, then pace. Takes no trial. A half-open source stands where it would stand when
    * well, or it would never be tried again: ask another one beside it when `allow` says `trial`.
    */
-  rank(sources: readonly Source[], repository?: string, question?: { readonly kind?: AskKind; readonly sizeBytes?: number }): Source[];
+  rank(sources: readonly Source[], repository?: string, question?: RankQuestion): Source[];
   /** How long to wait for a source's first byte before another one is asked beside it, in milliseconds (300 to 3,000); `blob` when left out. */
   firstByteBudgetMs(sourceId: string, kind?: AskKind): number;
   snapshot(sourceId: string): SourceSnapshot;
@@ -173,7 +179,9 @@ export function createSourceHealth(options: {
     const { repository, verdict } = outcome;
     const verdictClass = verdict === 'ok' ? 'ok' : classOfVerdict(verdict);
     const before = hostFor(track, outcome.kind);
-    const host = noteHost(track, outcome.kind, outcome.finalOrigin);
+    const noted = noteHost(track, outcome.kind, outcome.finalOrigin);
+    // A success that does not say where it ended was where the client saw it last.
+    const host = verdict === 'ok' && outcome.finalOrigin === undefined ? before : noted;
     // A trial of the host the last redirect led to ends, too, when this one led elsewhere or nowhere.
     if (before !== undefined && before !== host) before.breaker = releaseTrial(before.breaker);
     const isElsewhere = host !== undefined && verdictClass !== 'ok' && verdictClass !== 'poison' && verdictClass !== 'neutral';

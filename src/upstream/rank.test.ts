@@ -67,6 +67,17 @@ describe('a host that redirects lead to', () => {
     expect(health.snapshot('a').hosts).toBeUndefined();
   });
 
+  test('is good again also when the report does not say where the answer came from, but the client saw it', () => {
+    const { clock, health, report } = setUpCdn();
+    report('timeout', { kind: 'manifest', finalOrigin: cdn });
+    expect(health.allow('a', 'x', 'manifest')).toBe('no');
+    clock.advance(5_000);
+    expect(health.allow('a', 'x', 'manifest')).toBe('trial');
+    health.answered('a', { kind: 'manifest', status: 200, firstByteMs: 5, finalOrigin: cdn, credentialId: 'anonymous' });
+    report('ok', { kind: 'manifest' });
+    expect(health.allow('a', 'x', 'manifest')).toBe('yes');
+  });
+
   test('is forgotten as soon as the source leads elsewhere', () => {
     const { clock, health, report } = setUpCdn();
     report('timeout', { kind: 'blob', finalOrigin: cdn });

@@ -4,7 +4,7 @@ import type { AskKind } from './logins.ts';
 import type { Source } from './source.ts';
 import { type SizeClass, sizeClasses, sizeClassOf, type Track } from './track.ts';
 
-export interface RankQuestion {
+export interface RankedFor {
   readonly kind: AskKind | undefined;
   readonly sizeBytes: number | undefined;
 }
@@ -23,7 +23,7 @@ const usualBlobBytes = 16 * 1024 * 1024;
  * Compared from left to right, smaller first: may be asked, not quarantined, not failing, has quota, priority, has ever answered, pace.
  * The pace is a power of two of milliseconds, so that small differences do not swap ranks.
  */
-export function rankKey(source: Source, track: Track | undefined, standing: Standing, question: RankQuestion): readonly number[] {
+export function rankKey(source: Source, track: Track | undefined, standing: Standing, question: RankedFor): readonly number[] {
   const isFailing = (track?.failingUntilMs ?? 0) > standing.nowMs && standing.admission !== 'trial';
   const isQuarantined = (track?.quarantinedUntilMs ?? 0) > standing.nowMs;
   const isUnproven = track === undefined || track.succeeded === 0;
@@ -47,7 +47,7 @@ export function compareKeys(one: readonly number[], other: readonly number[]): n
 }
 
 /** How long the whole answer is going to take by what is known: first byte, and for a blob its bytes at the rate of its size class. */
-function expectedMs(track: Track | undefined, question: RankQuestion): number | undefined {
+function expectedMs(track: Track | undefined, question: RankedFor): number | undefined {
   if (track === undefined) return undefined;
   if (question.kind !== 'blob') return (question.kind === undefined ? undefined : track.firstByteMs.manifest) ?? track.averageMs;
   const firstByteMs = track.firstByteMs.blob ?? track.averageMs;
