@@ -216,4 +216,17 @@ export const accessRows: readonly Row[] = [
       });
     },
   },
+  {
+    id: 'F23',
+    name: 'geo-403',
+    fact: 'a 403 page for everything takes the source out for all repositories',
+    sources: ['digest-only', 'authority'],
+    run: async ({ first, serve, pullImage, state }) => {
+      first.rule(on('*', () => ({ ...html(), status: 403 })));
+      await pullImage(serve([1000]));
+      expect(['open', 'failing']).toContain(await state(first));
+      for (let place = 0; place < 6; place++) await pullImage(serve([1000], `library/app${place}`), `library/app${place}`);
+      expect(first.requests.length).toBeLessThanOrEqual(3);
+    },
+  },
 ];

@@ -222,4 +222,25 @@ export const connectionRows: readonly Row[] = [
       expect(first.requests.some((request) => request.turn > 1)).toBe(true);
     },
   },
+  {
+    id: 'F7',
+    name: 'trickle',
+    fact: 'a source that only trickles gives place to the next one at the exact byte',
+    run: () =>
+      withEngine(
+        { sources: [{ trust: 'authority' }, { trust: 'authority' }], timings: { floor: { bytesPerSecond: 256 * 1024, windowMs: 400 } } },
+        async (engine, [first, second]) => {
+          const image = imageOf([3 * mebibyte]);
+          const layer = layerOf(image);
+          for (const source of [first, second]) source?.add('library/app', image);
+          first?.rule(on(layer.digest, (answer) => ({ ...answer, bytesPerSecond: 40_000 })));
+          const [, tookMs] = await timed(() => pullWhole(engine, image));
+          // Alone it would take over a minute.
+          expect(tookMs).toBeLessThan(15_000);
+          const [slowly, quickly] = [first?.bytes(layer.digest) ?? 0, second?.bytes(layer.digest) ?? 0];
+          expect(slowly).toBeLessThan(mebibyte);
+          expect(slowly + quickly).toBeLessThan(layer.bytes.length + mebibyte);
+        },
+      ),
+  },
 ];

@@ -169,4 +169,22 @@ export const lieRows: readonly Row[] = [
       expect(await failuresOf(server, first)).toEqual({ 'too-large': 1 });
     },
   },
+  {
+    id: 'F48',
+    name: 'head-get-mismatch',
+    fact: 'a HEAD that names another digest than the manifest the source gives is not followed into nothing',
+    sources: ['authority'],
+    run: async ({ first, serve, get }) => {
+      const old = serve([100]);
+      await requireExact(get('manifests/v1'), old.manifest);
+      const image = serve([200]);
+      const nowhere = imageOf([300]).manifest.digest;
+      first.rule((request, answer) =>
+        request.path.endsWith('/manifests/v1') && !isGet(request)
+          ? { ...answer, headers: { ...answer.headers, 'docker-content-digest': nowhere } }
+          : undefined,
+      );
+      await requireExact(get('manifests/v1'), image.manifest);
+    },
+  },
 ];

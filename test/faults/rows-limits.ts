@@ -117,4 +117,23 @@ export const limitRows: readonly Row[] = [
       });
     },
   },
+  {
+    id: 'F29',
+    name: 'quota-header-zero',
+    fact: 'a source whose quota is down to nothing gets no counted request, before it ever answers 429',
+    sources: ['digest-only', 'authority'],
+    run: async ({ first, second, serve, get }) => {
+      first.rule((request, answer) =>
+        request.path.includes('/manifests/')
+          ? { ...answer, headers: { ...answer.headers, 'ratelimit-limit': '100;w=21600', 'ratelimit-remaining': '0;w=21600' } }
+          : undefined,
+      );
+      const [image, later] = [serve([1000]), serve([1000])];
+      expect((await get(`manifests/${image.manifest.digest}`)).digest).toBe(image.manifest.digest);
+      expect(first.count(image.manifest.digest, 'GET')).toBe(1);
+      expect((await get(`manifests/${later.manifest.digest}`)).digest).toBe(later.manifest.digest);
+      expect(first.count(later.manifest.digest, 'GET')).toBe(0);
+      expect(second.count(later.manifest.digest, 'GET')).toBe(1);
+    },
+  },
 ];

@@ -154,4 +154,21 @@ export const tagRows: readonly Row[] = [
       for (const source of [first, second]) expect(answer.message).toContain(source.host);
     },
   },
+  {
+    id: 'F44',
+    name: 'poisoned-tag',
+    fact: 'a lone novel digest loses against those who agree, it is reported, and its source is not believed alone',
+    sources: ['digest-only', 'digest-only', 'digest-only', 'authority'],
+    run: async ({ first, second, third, sources, server, get }) => {
+      const [honest, poison] = [imageOf([100]), imageOf([666])];
+      for (const source of [second, third]) tag(source, honest);
+      tag(first, poison);
+      await sources[3]?.down();
+      await requireExact(get('manifests/v1'), honest.manifest);
+      await until(() => server.logs().includes('mirror.tag-poisoned'));
+      for (const source of [second, third]) await source.down();
+      const alone = await get('manifests/v1');
+      expect([alone.status, alone.digest]).toEqual([200, honest.manifest.digest]);
+    },
+  },
 ];
