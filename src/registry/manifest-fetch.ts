@@ -13,11 +13,13 @@ import type { Source } from '../upstream/source.ts';
 import { UpstreamError } from '../upstream/verdict.ts';
 import { type Absences, absent } from './absences.ts';
 import type { ManifestAnswer } from './answers.ts';
+import type { Hedging } from './hedging.ts';
 import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirrorTimings } from './mirror-timings.ts';
 import type { Repositories } from './repositories.ts';
 import type { SourcePool } from './source-pool.ts';
+import { raceSources, type SourceRaceParts } from './source-race.ts';
 import { type Attempt, formatTrail } from './trail.ts';
 import { unavailable } from './unavailable.ts';
 
@@ -36,11 +38,13 @@ export function createManifestFetcher(options: {
   ingest: Ingest;
   client: UpstreamClient;
   pool: SourcePool;
+  hedging: Hedging;
   absences: Absences;
   timings: MirrorTimings;
   clock: Clock;
 }): ManifestFetcher {
   const { content, repositories, ingest, client, pool, absences, timings, clock } = options;
+  const race: SourceRaceParts = options;
   const flights = createSingleFlight<ManifestAnswer>();
 
   const keep = async (
@@ -72,20 +76,29 @@ export function createManifestFetcher(options: {
     const { registry, repository } = target.upstream;
     const attempts: Attempt[] = [];
     let isAbsent = false;
-    for (const source of pool.ranked(registry, repository, { kind: 'manifest' })) {
-      const asked = await pool.ask(source, {
-        repository,
-        kind: 'manifest',
-        verified: true,
-        run: () => get(source, repository, digest, timings.manifestTimeoutMs),
-        sizeOf: (manifest) => manifest.bytes.byteLength,
-      });
-      attempts.push(asked.attempt);
-      if ('value' in asked) {
-        await keep(target, asked.value, formatTrail({ atMs: clock.nowMs(), attempts }));
-        return asked.value;
-      }
-      if (source.trust === 'authority' && (asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone')) isAbsent = true;
+    const won = await raceSources(race, {
+      sources: pool.ranked(registry, repository, { kind: 'manifest' }),
+      deadlineMs: clock.monotonicMs() + timings.manifestTimeoutMs,
+      ask: (source, timeoutMs) =>
+        pool.ask(source, {
+          repository,
+          kind: 'manifest',
+          verified: true,
+          run: () => get(source, repository, digest, timeoutMs),
+          sizeOf: (manifest) => manifest.bytes.byteLength,
+        }),
+      isLast: (asked, source) => {
+        attempts.push(asked.attempt);
+        if ('value' in asked) return true;
+        if (source.trust === 'authority' && (asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone')) isAbsent = true;
+        return false;
+      },
+      onLost: (attempt) => attempts.push(attempt),
+    });
+    if (won !== undefined && 'value' in won.asked) {
+      const { value } = won.asked;
+      await keep(target, value, formatTrail({ atMs: clock.nowMs(), attempts }));
+      return value;
     }
     if (isAbsent) throw absent(absences.noteDigest(target, digest, attempts), { digest });
     throw unavailable(target, attempts);

@@ -14,6 +14,8 @@ export interface MirrorTimings {
   readonly floor: { readonly bytesPerSecond: number; readonly windowMs: number };
   /** For one source's whole answer to a manifest, and for its first word on a tag nobody knows. */
   readonly manifestTimeoutMs: number;
+  /** On a tag nobody knows here: a silent authority is waited for so long, then others are asked too; of those the slow ones for so long again. */
+  readonly witnessPatienceMs: number;
   readonly listingTimeoutMs: number;
   /** After a failed check of a tag the stale answer is given at once for this long. */
   readonly failedCheckRestMs: number;
@@ -29,6 +31,7 @@ export const mirrorTimings: MirrorTimings = {
   idleTimeoutMs: 6_000,
   floor: { bytesPerSecond: 64 * 1024, windowMs: 10_000 },
   manifestTimeoutMs: 10_000,
+  witnessPatienceMs: 3_000,
   listingTimeoutMs: 5_000,
   failedCheckRestMs: 10_000,
   absenceRecheckMs: 250,

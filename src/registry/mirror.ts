@@ -9,6 +9,7 @@ import { formatReference, type Reference, type Tag } from '../oci/reference.ts';
 import { type Absence, createAbsences } from './absences.ts';
 import type { OnAlarm } from './alarms.ts';
 import type { BlobAnswer, BlobRequest, ManifestAnswer, ReferrerDescriptor } from './answers.ts';
+import { createHedging } from './hedging.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
 import { createMirrorBlobs, type MirrorBlobsOptions } from './mirror-blobs.ts';
 import { createMirrorListings, type Listing } from './mirror-listings.ts';
@@ -56,7 +57,8 @@ export function createMirror(options: MirrorOptions): Mirror {
     options.onAlarm?.(kind, fields);
   };
   const absences = createAbsences({ notFoundTtlMs: rules.notFoundTtlMs, clock });
-  const parts = { ...options, timings, onFailure, onAlarm, absences };
+  const hedging = createHedging({ clock });
+  const parts = { ...options, timings, onFailure, onAlarm, absences, hedging };
   const fetcher = createManifestFetcher(parts);
   const drift = createTagDrift(parts);
   const witnesses = createTagWitnesses({ ...parts, fetcher, drift });

@@ -13,6 +13,7 @@ import { UpstreamError, type Verdict } from '../upstream/verdict.ts';
 import { createAbsences } from './absences.ts';
 import type { AlarmKind } from './alarms.ts';
 import type { ManifestAnswer } from './answers.ts';
+import { createHedging } from './hedging.ts';
 import type { ManifestFetcher } from './manifest-fetch.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import { mirrorTimings } from './mirror-timings.ts';
@@ -157,7 +158,7 @@ export function world(
   };
   const pool = createSourcePool({ sources: new Map([['docker.io', sources]]), health, clock });
   const stock = { manifestByDigest: async (_name: string, digest: Digest) => (held.has(digest) ? stored : undefined) };
-  const parts = { client, pool, fetcher, timings: mirrorTimings, clock };
+  const parts = { client, pool, fetcher, hedging: createHedging({ clock }), timings: mirrorTimings, clock };
   const drift = createTagDrift({ ...parts, content: stock, onAlarm: (kind, fields) => alarms.push({ kind, fields }) });
   const resolver = createTagResolver({
     ...parts,

@@ -111,7 +111,11 @@ export function createTagResolver(options: {
 
   async function check(run: TagCheck): Promise<ManifestAnswer> {
     const { target, standing, attempts } = run;
-    let said = await witnesses.askAuthorities(run);
+    const authority = witnesses.askAuthorities(run);
+    authority.catch(() => undefined);
+    const others = standing === undefined ? await othersMeanwhile(run, authority) : undefined;
+    if (others?.trust === 'confirmed') return accept(run, others);
+    let said = await authority;
     if (said !== undefined && 'kind' in said) {
       const after = run.known === undefined || run.known.removedAtMs !== null ? 'absent' : await witnesses.confirmAbsence(run, said.by);
       if (after === 'absent') return ended(run);
@@ -121,7 +125,7 @@ export function createTagResolver(options: {
       if (said === undefined) return stale(run, standing);
     }
     if (said === undefined) refuseRemoved(run);
-    const word = said ?? (await witnesses.askOthers(run));
+    const word = said ?? others ?? (await witnesses.askOthers(run));
     if (word !== undefined) {
       try {
         return await accept(run, word);
@@ -131,6 +135,24 @@ export function createTagResolver(options: {
     }
     if (standing === undefined) throw unavailable(target, attempts);
     return stale(run, standing);
+  }
+
+  /** Nothing is known, and the authority keeps silent: what others say, while it may still answer. */
+  async function othersMeanwhile(run: TagCheck, authority: Promise<unknown>): Promise<Word | undefined> {
+    const answered = new AbortController();
+    const isSilent = await Promise.race([
+      authority.then(
+        () => false,
+        () => false,
+      ),
+      clock.sleep(timings.witnessPatienceMs, answered.signal).then(
+        () => true,
+        () => false,
+      ),
+    ]);
+    answered.abort();
+    if (!isSilent || isRemovedLately(run)) return undefined;
+    return witnesses.askOthers(run);
   }
 
   async function stale(run: TagCheck, standing: StoredTag | undefined): Promise<ManifestAnswer> {
@@ -161,13 +183,18 @@ export function createTagResolver(options: {
   }
 
   /** The word of an authority that a tag is gone stands as long as a digest would: a mirror that still has it proves nothing. */
-  function refuseRemoved({ target, tag, known, policy, attempts }: TagCheck): void {
-    if (known === undefined || known.removedAtMs === null || policy.onUpstreamDelete === 'keep') return;
-    if (clock.nowMs() - known.removedAtMs >= policy.staleIfErrorMs) return;
-    const at = new Date(known.removedAtMs).toISOString();
+  function refuseRemoved(run: TagCheck): void {
+    if (!isRemovedLately(run)) return;
+    const { target, tag, known, attempts } = run;
+    const at = new Date(known?.removedAtMs ?? 0).toISOString();
     throw new OciError('MANIFEST_UNKNOWN', `${target.upstream.registry} had no such tag any more at ${at}, and cannot be asked now`, {
       detail: { tag, attempts },
     });
+  }
+
+  function isRemovedLately({ known, policy }: TagCheck): boolean {
+    if (known === undefined || known.removedAtMs === null || policy.onUpstreamDelete === 'keep') return false;
+    return clock.nowMs() - known.removedAtMs < policy.staleIfErrorMs;
   }
 
   async function accept(run: TagCheck, first: Word): Promise<ManifestAnswer> {

@@ -11,10 +11,12 @@ import type { UpstreamClient } from '../upstream/client.ts';
 import { registrableDomain } from '../upstream/domain.ts';
 import { bareHost, type Source } from '../upstream/source.ts';
 import type { ManifestAnswer } from './answers.ts';
+import type { Hedging } from './hedging.ts';
 import type { ManifestFetcher } from './manifest-fetch.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirrorTimings } from './mirror-timings.ts';
 import { type Asked, quarantinedAttempt, type SourcePool } from './source-pool.ts';
+import { raceSources } from './source-race.ts';
 import type { TagCheck } from './tag-check.ts';
 import type { TagDrift } from './tag-drift.ts';
 
@@ -57,6 +59,7 @@ export function createTagWitnesses(options: {
   content: Pick<ContentQueries, 'manifestByDigest'>;
   client: Pick<UpstreamClient, 'headManifest'>;
   pool: SourcePool;
+  hedging: Hedging;
   fetcher: Pick<ManifestFetcher, 'byTag'>;
   drift: TagDrift;
   timings: MirrorTimings;
@@ -69,12 +72,15 @@ export function createTagWitnesses(options: {
   return {
     askAuthorities: async (check) => {
       const { registry, repository } = check.target.upstream;
-      for (const source of pool.ranked(registry, repository, { trust: 'authority', kind: 'head' })) {
-        const word = await askAuthority(source, check);
-        if (word === 'absent') return { kind: 'absent', by: source };
-        if (word !== undefined) return word;
-      }
-      return undefined;
+      const won = await raceSources<Said>(options, {
+        sources: pool.ranked(registry, repository, { trust: 'authority', kind: 'head' }),
+        deadlineMs: Math.min(check.deadlineMs, clock.monotonicMs() + timings.manifestTimeoutMs),
+        ask: (source, timeoutMs) => ask(source, check, timeoutMs),
+        isLast: (asked, source) => wordOf(asked, source) !== undefined,
+        onLost: (attempt) => check.attempts.push(attempt),
+      });
+      const word = won === undefined ? undefined : wordOf(won.asked, won.source);
+      return word === 'absent' && won !== undefined ? { kind: 'absent', by: won.source } : word === 'absent' ? undefined : word;
     },
 
     confirmAbsence: async (check, by) => {
@@ -96,14 +102,8 @@ export function createTagWitnesses(options: {
         return doubt === undefined;
       });
       const sources = believed.slice(0, quorumSourcesMax);
-      const asked = await Promise.all(sources.map((source) => ask(source, check)));
-      // In the order of rank.
-      const votes = sources.flatMap((source, index) => {
-        const one = asked[index];
-        return one !== undefined && 'value' in one ? [{ source, said: one.value }] : [];
-      });
+      const { votes, agreed } = await gather(check, sources);
       const { standing } = check;
-      const agreed = await firstAgreed(check, votes);
       if (agreed !== undefined) {
         await drift.noteMinority(check, agreed.said.digest, votes);
         return { ...agreed.said, trust: 'confirmed', reason: 'no authority answered; independent sources agree' };
@@ -120,7 +120,7 @@ export function createTagWitnesses(options: {
 
     askBody: async (check, source) => {
       getOnly.set(source.id, clock.monotonicMs() + getOnlyMs);
-      const asked = await ask(source, check);
+      const asked = await ask(source, check, timings.manifestTimeoutMs);
       if (asked === undefined || !('value' in asked)) return undefined;
       return {
         ...asked.value,
@@ -132,10 +132,49 @@ export function createTagWitnesses(options: {
   };
 
   async function askAuthority(source: Source, check: TagCheck): Promise<Word | 'absent' | undefined> {
-    const asked = await ask(source, check);
-    if (asked === undefined) return undefined;
-    if ('value' in asked) return { ...asked.value, trust: 'confirmed', reason: `${source.url} is an authority`, authority: source };
-    return asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone' ? 'absent' : undefined;
+    const asked = await ask(source, check, Math.min(timings.manifestTimeoutMs, check.deadlineMs - clock.monotonicMs()));
+    return asked === undefined ? undefined : wordOf(asked, source);
+  }
+
+  /** Votes in the order of rank, until two agree, all have spoken, or the slow ones have had their time while others have spoken. */
+  async function gather(check: TagCheck, sources: readonly Source[]): Promise<{ votes: readonly Vote[]; agreed: Vote | undefined }> {
+    const timeoutMs = Math.min(timings.manifestTimeoutMs, check.deadlineMs - clock.monotonicMs());
+    const heard = new Map<string, Vote>();
+    let left = sources.length;
+    let next = Promise.withResolvers<void>();
+    for (const source of sources) {
+      void ask(source, check, timeoutMs)
+        .then(
+          (asked) => {
+            if (asked !== undefined && 'value' in asked) heard.set(source.id, { source, said: asked.value });
+            next.resolve();
+          },
+          (error: unknown) => next.reject(error),
+        )
+        .finally(() => left--);
+    }
+    const done = new AbortController();
+    let isLate = false;
+    const late = clock.sleep(timings.witnessPatienceMs, done.signal).then(
+      () => {
+        isLate = true;
+      },
+      () => undefined,
+    );
+    try {
+      for (;;) {
+        const votes = sources.flatMap((source) => heard.get(source.id) ?? []);
+        const agreed = await firstAgreed(check, votes);
+        if (agreed !== undefined || left === 0 || (isLate && votes.length > 0)) return { votes, agreed };
+        await (isLate ? next.promise : Promise.race([next.promise, late]));
+        // Those that answered at the same time are heard together.
+        await Promise.resolve();
+        next = Promise.withResolvers<void>();
+        next.promise.catch(() => undefined);
+      }
+    } finally {
+      done.abort();
+    }
   }
 
   /**
@@ -156,13 +195,14 @@ export function createTagWitnesses(options: {
   }
 
   /** What a source says on the tag; undefined when its word counts for nothing now. */
-  async function ask(source: Source, check: TagCheck): Promise<Asked<Said> | undefined> {
+  async function ask(source: Source, check: TagCheck, timeoutMs: number): Promise<Asked<Said> | undefined> {
     if (pool.health.isQuarantined(source.id)) {
       check.attempts.push(quarantinedAttempt(source));
       return undefined;
     }
     const { repository } = check.target.upstream;
-    const timeLeftMs = (): number => Math.max(1, Math.min(timings.manifestTimeoutMs, check.deadlineMs - clock.monotonicMs()));
+    const endMs = clock.monotonicMs() + timeoutMs;
+    const timeLeftMs = (): number => Math.max(1, endMs - clock.monotonicMs());
     // With nothing to compare, the best authority is asked for the manifest itself: one round trip instead of two.
     const isDirect = check.known === undefined && source.trust === 'authority' && isFirst(source, check.target);
     const isGetOnly = (getOnly.get(source.id) ?? 0) > clock.monotonicMs();
@@ -209,6 +249,12 @@ export function createTagWitnesses(options: {
     const { quota } = pool.snapshot(source);
     return quota === undefined || quota.remaining > quota.limit * budgetShareMin;
   }
+}
+
+/** An authority's word on the tag: what it means, that it is not there, or nothing. */
+function wordOf(asked: Asked<Said>, source: Source): Word | 'absent' | undefined {
+  if ('value' in asked) return { ...asked.value, trust: 'confirmed', reason: `${source.url} is an authority`, authority: source };
+  return asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone' ? 'absent' : undefined;
 }
 
 interface Vote {
