@@ -8,6 +8,7 @@ import type { ConfigOptions } from './config.ts';
 import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
 import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
+import type { ImportOptions } from './sources-import.ts';
 import type { Terminal } from './terminal.ts';
 
 /** Runs one command line (without the program's name) and gives the exit code. `serve` returns when the server has ended. */
@@ -62,6 +63,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addServe(program, terminal);
   addConfig(program, terminal);
   addProject(program, terminal);
+  addSources(program, terminal);
   addMirror(program, terminal);
   addOfflineCommands(program, terminal, { withServer, examples });
   program
@@ -165,11 +167,56 @@ function addProject(program: Command, terminal: Terminal): void {
     .action(async (name: string, options: DeleteOptions) => (await import('./project.ts')).deleteProject(name, options, terminal));
 }
 
-function addMirror(program: Command, terminal: Terminal): void {
-  withServer(program.command('sources'))
+function addSources(program: Command, terminal: Terminal): void {
+  const group = program.command('sources').description('show and change where the content of each registry comes from').helpCommand(false);
+  withServer(group.command('list', { isDefault: true }))
     .description('show the sources of each registry and how they do, in the order in which they would be asked')
-    .addHelpText('after', examples(['breakwater sources', 'breakwater sources --json']))
+    .addHelpText('after', examples(['breakwater sources', 'breakwater sources list --json']))
     .action(async (options: OutputOptions) => (await import('./sources.ts')).showSources(options, terminal));
+  const importing = group
+    .command('import')
+    .argument(
+      '<file...>',
+      'daemon.json, registries.conf, hosts.toml, config.toml, registries.yaml, buildkitd.toml, or a folder such as certs.d',
+    )
+    .description('take over the mirrors of the files that Docker, podman, containerd, k3s and BuildKit have')
+    .addOption(
+      new Option('--kind <kind>', 'what the files are, when neither content nor name tells').choices([
+        'daemon.json',
+        'registries.conf',
+        'hosts.toml',
+        'config.toml',
+        'registries.yaml',
+        'buildkitd.toml',
+      ]),
+    )
+    .option('--dry-run', 'only tell what would be done; so it is without --yes')
+    .option('--yes', 'add the sources to the server')
+    .option('--print-config', 'print them as `registries` for the config file of the server')
+    .option('--test', 'let the server try each of them')
+    .option('--with-credentials', 'take the logins in the files along; --print-config then prints passwords')
+    .option('--dangerous', 'add what is reached over the internet without TLS, or without checking certificates, too');
+  withServer(importing)
+    .addHelpText(
+      'after',
+      examples(
+        [
+          'breakwater sources import /etc/docker/daemon.json',
+          'breakwater sources import /etc/containerd/certs.d --test --yes',
+          'breakwater sources import /etc/rancher/k3s/registries.yaml --with-credentials --print-config',
+        ],
+        [
+          'Mirrors become sources that are believed about bytes, which their digest proves, and not about tags. Skipped are hosts known to be dead,',
+          'addresses of this server itself, and what anybody on the way could change. The files are not changed.',
+        ].join('\n'),
+      ),
+    )
+    .action(async (files: string[], options: ImportOptions) =>
+      (await import('./sources-import.ts')).importSources(files, options, terminal),
+    );
+}
+
+function addMirror(program: Command, terminal: Terminal): void {
   withServer(program.command('explain'))
     .argument('<image>', 'as one would pull it: debian:12, ghcr.io/owner/app:1, team-a/app@sha256:...')
     .description('tell what the server has of an image, and which source gave which bytes of it')

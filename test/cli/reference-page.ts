@@ -43,7 +43,8 @@ output is one JSON document, whose members stay as they are:
 | \`project create\` | \`{"created": bool, "project": Project, "warnings": [text]}\` |
 | \`project list\` | \`[Project]\` |
 | \`project delete\` | \`{"deleted": bool, "name"}\` |
-| \`sources\` | \`[RegistrySources]\` |
+| \`sources list\` | \`[RegistrySources]\` |
+| \`sources import\` | \`{"files": [{"file", "kind"}], "sources": [{"action": "add" or "skip", "registry", "url", "trust", "priority", "place", "reason", "flag", "warnings", ...}], "remarks": [{"place", "text"}]}\`; with --test \`tests\`, with --yes \`results\` |
 | \`explain\` | \`Explanation\` |
 | \`version\` | \`{"version", "bun", "platform", "architecture"}\` |
 
