@@ -14,7 +14,8 @@ test('docs/cli.md is up to date: else run `bun test/cli/reference-page.ts`', asy
     'project create',
     'project list',
     'project delete',
-    'sources',
+    'sources list',
+    'sources import',
     'explain',
     'version',
   ]) {
