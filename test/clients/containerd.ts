@@ -8,6 +8,8 @@ import { runCommand, runToSuccess } from './command.ts';
 import { unmountBelow } from './docker-engine.ts';
 
 export interface Containerd {
+  /** For `ctr --address`. */
+  readonly socket: string;
   /** Runs `ctr …`, gives standard output, throws when it fails. */
   ctr(...words: readonly string[]): Promise<string>;
   /** Writes `hosts.toml` for a registry and gives the folder for `--hosts-dir`; each call makes a new folder. */
@@ -64,6 +66,7 @@ export async function startContainerd(): Promise<Containerd> {
   }
   let hostsFolders = 0;
   return {
+    socket,
     ctr,
     stop,
     hostsDir: (registry, toml) => {

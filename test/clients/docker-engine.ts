@@ -16,6 +16,8 @@ export interface DockerEngine {
   image(name: string): Promise<{ readonly id: string; readonly repoDigests: readonly string[] }>;
   /** The folder of config.json, where `docker login` writes. */
   readonly configDir: string;
+  /** For `docker --host`. */
+  readonly host: string;
   stop(): Promise<void>;
 }
 
@@ -75,6 +77,7 @@ export async function startDockerEngine(daemonJson: Readonly<Record<string, unkn
   return {
     docker,
     configDir,
+    host: socket,
     stop,
     tryDocker: (words, input) => runCommand(['docker', ...words], { env, ...(input === undefined ? {} : { input }) }),
     image: async (name) => {
