@@ -74,10 +74,18 @@ ${listSettings(configSchema, [])
 ## Well-known registries
 
 Mirrored unless \`presets: false\`. An entry of the same name under \`registries\` replaces the sources listed here.
+Public mirrors of them are known, too, and off: [sources](sources.md).
 
 | registry | source | token service elsewhere |
 |---|---|---|
-${[...registriesOf(shippedPresets)].map(([name, { sources }]) => sources.map((one) => `| ${name} | ${one.url} | ${one.realms.join(' ')} |`).join('\n')).join('\n')}
+${[...registriesOf(shippedPresets)]
+  .map(([name, { sources }]) =>
+    sources
+      .slice(0, 1)
+      .map((one) => `| ${name} | ${one.url} | ${one.realms.join(' ')} |`)
+      .join('\n'),
+  )
+  .join('\n')}
 `;
 }
 

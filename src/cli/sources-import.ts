@@ -6,6 +6,7 @@ import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { registrySourcesSchema } from '../api/source-schemas.ts';
 import { ClientFileError, type Found } from '../config/client-files/found.ts';
 import { detectKind, type FileKind, fileKinds, readClientFile } from '../config/client-files/kind.ts';
 import { hostAndPort, type ImportPlan, type PlannedSource, planImport } from '../config/client-files/plan.ts';
@@ -31,7 +32,7 @@ type Client = ReturnType<typeof createApiClient>;
 /** What became of one source of the plan. */
 interface Result {
   readonly source: PlannedSource;
-  readonly outcome: 'added' | 'there already' | 'failed';
+  readonly outcome: 'added' | 'turned on' | 'there already' | 'failed';
   readonly detail?: string;
 }
 
@@ -152,23 +153,33 @@ function entryOf(source: PlannedSource, tls: { readonly ca_file?: string; readon
 }
 
 /** For the API, which does not see this machine's files. */
-function bodyOf(source: PlannedSource): object {
+function bodyOf(source: PlannedSource) {
   const ca = source.caFile === undefined ? {} : { ca: readFileSync(source.caFile, 'utf8') };
   return { registry: source.registry, ...entryOf(source, ca) };
 }
 
 async function addAll(plan: ImportPlan, client: Client): Promise<readonly Result[]> {
   const results: Result[] = [];
-  const known = await client.read(z.array(z.object({ registry: z.string() })), { method: 'GET', path: '/sources' });
-  const registries = new Set(known.value.map((one) => one.registry));
+  const { value } = await client.read(z.array(registrySourcesSchema), { method: 'GET', path: '/sources' });
+  const registries = new Set(value.map((one) => one.registry));
+  const known = new Map(value.flatMap((one) => one.sources.map((source) => [`${one.registry} ${source.url}`, source])));
   for (const source of plan.sources.filter((one) => one.action === 'add')) {
     try {
       if (!registries.has(source.registry)) {
         await client.read(z.unknown(), { method: 'POST', path: '/registries', body: { name: source.registry } });
         registries.add(source.registry);
       }
-      await client.read(z.unknown(), { method: 'POST', path: '/sources', body: bodyOf(source) });
-      results.push({ source, outcome: 'added' });
+      const there = known.get(`${source.registry} ${source.url}`);
+      if (there === undefined) {
+        await client.read(z.unknown(), { method: 'POST', path: '/sources', body: bodyOf(source) });
+        results.push({ source, outcome: 'added' });
+      } else if (there.enabled) results.push({ source, outcome: 'there already' });
+      else {
+        // A preset that was off: it goes to the place the file gives it.
+        const { registry: _, trust: __, ...change } = bodyOf(source);
+        await client.read(z.unknown(), { method: 'PATCH', path: `/sources/${there.id}`, body: { ...change, enabled: true } });
+        results.push({ source, outcome: 'turned on' });
+      }
     } catch (error) {
       if (error instanceof ApiFailure && error.code === 'CONFLICT') results.push({ source, outcome: 'there already' });
       else if (error instanceof ApiFailure || isFileError(error)) results.push({ source, outcome: 'failed', detail: messageOf(error) });

@@ -32,8 +32,14 @@ function problemOf(text: string): string | undefined {
 }
 
 describe('the shipped presets', () => {
-  test('give each registry its official endpoint as the one authority', () => {
-    for (const [, { sources }] of registriesOf(shippedPresets)) expect(sources.map((one) => one.trust)).toEqual(['authority']);
+  test('give each registry its official endpoint as the one authority, and mirrors that are off', () => {
+    for (const [, { sources }] of registriesOf(shippedPresets)) {
+      const [own, ...mirrors] = sources;
+      expect([own?.trust, own?.enabled]).toEqual(['authority', undefined]);
+      for (const mirror of mirrors)
+        expect([mirror.trust, mirror.enabled, mirror.operator === undefined]).toEqual(['digest-only', false, false]);
+    }
+    expect(registriesOf(shippedPresets).get('docker.io')?.sources.length).toBeGreaterThan(30);
   });
 
   test('know 60 mirrors and 50 dead hosts, none of them both', () => {
@@ -80,7 +86,8 @@ describe('a file of presets', () => {
     const read = parsePresets(text);
     if ('problem' in read) throw new Error(read.problem);
     expect(read.presets.operators[0]?.mirrors[0]).toEqual({ registry: 'docker.io', url: 'https://m.example', path_style: 'root' });
-    for (const { sources } of registriesOf(read.presets).values()) expect(sources).toHaveLength(1);
+    for (const { sources } of registriesOf(read.presets).values())
+      expect(sources.filter((one) => one.trust === 'authority')).toHaveLength(1);
   });
 
   test('must name the registry of each mirror, and a style that fits its URL', () => {

@@ -2,7 +2,7 @@
 // `realms` lists token services that live on another host than the registry; a realm elsewhere is refused (credentials would leak).
 
 import shipped from '../../presets/presets.json' with { type: 'json' };
-import type { RegistryConfig } from './config.ts';
+import type { RegistryConfig, SourceConfig } from './config.ts';
 import { type PresetMirror, type PresetOperator, type Presets, parsePresets } from './preset-data.ts';
 
 /** The place of a source that names none. */
@@ -11,14 +11,45 @@ export const defaultPriority = 100;
 /** Those in the program itself. */
 export const shippedPresets: Presets = readShipped();
 
-/** The official endpoint of each registry, as its authority. */
+/** Behind the registry itself, in the order of the file. */
+const mirrorPriority = 200;
+
+/**
+ * The official endpoint of each registry as its authority, and the public mirrors of it as sources that are off until somebody turns them on:
+ * nobody has probed them from here.
+ */
 export function registriesOf(presets: Presets): ReadonlyMap<string, RegistryConfig> {
   return new Map(
-    presets.registries.map(({ name, url, realms }) => [
-      name,
-      { origin: 'preset', sources: [{ url, trust: 'authority', priority: defaultPriority, realms, allowPrivate: false }] },
-    ]),
+    presets.registries.map(({ name, url, realms }) => {
+      const own: SourceConfig = { url, trust: 'authority', priority: defaultPriority, realms, allowPrivate: false };
+      const mirrors = presets.operators.flatMap((operator) =>
+        operator.mirrors.filter((one) => one.registry === name).map((mirror) => mirrorSource(operator, mirror)),
+      );
+      return [name, { origin: 'preset', sources: [own, ...mirrors] }];
+    }),
   );
+}
+
+function mirrorSource({ id, limits }: PresetOperator, { url, repositories }: PresetMirror): SourceConfig {
+  return {
+    url,
+    trust: 'digest-only',
+    priority: mirrorPriority,
+    enabled: false,
+    realms: [],
+    allowPrivate: false,
+    operator: id,
+    ...(repositories === undefined ? {} : { scope: { allow: repositories, deny: [] } }),
+    ...(limits === undefined ? {} : { limits: readLimits(limits) }),
+  };
+}
+
+/** Limits as the presets write them. */
+export function readLimits(limits: NonNullable<PresetOperator['limits']>): NonNullable<SourceConfig['limits']> {
+  return {
+    ...(limits.connections === undefined ? {} : { connections: limits.connections }),
+    ...(limits.requests_per_minute === undefined ? {} : { requestsPerMinute: limits.requests_per_minute }),
+  };
 }
 
 export type KnownHost =

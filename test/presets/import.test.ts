@@ -1,10 +1,14 @@
 // `breakwater sources import`: what it prints, that what it prints is a config file, and that nothing happens without --yes.
 
-import { afterAll, beforeAll, expect, test } from 'bun:test';
+import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { z } from 'zod';
+import { registrySourcesSchema, type SourceBody } from '../../src/api/source-schemas.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { makeFolder, runCli } from '../cli/run.ts';
+import { type FakeSource, startFakeSource } from '../mirror/fake-source.ts';
+import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 
 const folder = makeFolder();
 const file = (name: string, text: string): string => {
@@ -95,4 +99,83 @@ test('what cannot be read is said with the place, and --yes without a server cha
     expect(stderr).toContain(expected);
     expect({ stdout, isFailure: code > 0 }).toEqual({ stdout: '', isFailure: true });
   }
+});
+
+describe('with --yes', () => {
+  let server: RunningBreakwater;
+  let answering: FakeSource;
+  beforeAll(async () => {
+    answering = await startFakeSource();
+    server = await startBreakwater();
+  });
+  afterAll(async () => {
+    await server.stop();
+    await answering.stop();
+  });
+  const env = () => ({ BREAKWATER_URL: server.url, BREAKWATER_PASSWORD: server.adminPassword });
+  const run = async (...words: readonly string[]) => {
+    const result = await runCli(['sources', 'import', ...words], { cwd, env: env() });
+    expect({ code: result.code, stderr: result.stderr }).toEqual({ code: 0, stderr: '' });
+    return result.stdout;
+  };
+  const sourcesOf = async (registry: string): Promise<readonly SourceBody[]> => {
+    const { stdout } = await runCli(['sources', '--json'], { cwd, env: env() });
+    return (
+      z
+        .array(registrySourcesSchema)
+        .parse(JSON.parse(stdout))
+        .find((one) => one.registry === registry)?.sources ?? []
+    );
+  };
+
+  test('the presets are there, and off', async () => {
+    const sources = await sourcesOf('docker.io');
+    expect(sources.filter((one) => one.enabled).map((one) => one.url)).toEqual(['https://registry-1.docker.io']);
+    expect(sources.find((one) => one.url === 'https://docker.1ms.run')).toMatchObject({
+      enabled: false,
+      origin: 'preset',
+      trust: 'digest-only',
+      operator: '1ms',
+    });
+  });
+
+  test('a mirror that is a preset is turned on at the place of the file, another one is added, and a second run finds both', async () => {
+    const own = file('own.json', JSON.stringify({ 'registry-mirrors': ['https://docker.1ms.run', answering.url] }));
+    const first = await run(own, '--yes');
+    expect(first).toMatch(/\+ https:\/\/docker\.1ms\.run .*\[turned on\]/);
+    expect(first).toMatch(/\+ http:\/\/127\.0\.0\.1:\d+ .*\[added\]/);
+    const sources = await sourcesOf('docker.io');
+    const brief = sources.filter((one) => one.enabled).map((one) => [one.url, one.trust, one.priority]);
+    expect(brief.toSorted((one, other) => Number(one[2]) - Number(other[2]))).toEqual([
+      ['https://docker.1ms.run', 'digest-only', 10],
+      [answering.url, 'digest-only', 20],
+      ['https://registry-1.docker.io', 'authority', 100],
+    ]);
+    const second = await run(own, '--yes', '--json');
+    expect((JSON.parse(second) as { results: { outcome: string }[] }).results.map((one) => one.outcome)).toEqual([
+      'there already',
+      'there already',
+    ]);
+  });
+
+  test('a registry that is new here is made, with itself as the authority', async () => {
+    await run(join(cwd, 'certs.d'), '--yes');
+    const sources = await sourcesOf('registry.corp.example');
+    expect(sources.map((one) => `${one.url} ${one.trust}`).toSorted()).toEqual([
+      'https://mirror.corp.lan digest-only',
+      'https://registry.corp.example authority',
+    ]);
+  });
+
+  test('--test tells which of them answer and changes nothing', async () => {
+    const one = file('test.json', JSON.stringify({ 'registry-mirrors': ['http://127.0.0.1:1', `${answering.url}/`] }));
+    const output = await run(one, '--test', '--json');
+    const { tests, results } = JSON.parse(output) as { tests: { url: string; ok: boolean }[]; results?: unknown };
+    expect(tests.map(({ url, ok }) => ({ url, ok }))).toEqual([
+      { url: 'http://127.0.0.1:1', ok: false },
+      { url: answering.url, ok: true },
+    ]);
+    expect(results).toBeUndefined();
+    expect((await sourcesOf('docker.io')).some((source) => source.url === 'http://127.0.0.1:1')).toBe(false);
+  });
 });

@@ -77,7 +77,7 @@ export function readHostsToml(text: string, file: string, folder: string | undef
 }
 
 /** `docker.io`, `host:5000`, `host_5000_`; `_default` is every registry. */
-export function registryOfFolder(folder: string): string {
+function registryOfFolder(folder: string): string {
   if (folder === '_default') return '*';
   return folder.replace(/_(\d+)_$/, ':$1').replace(/:443$/, '');
 }

@@ -2,7 +2,7 @@
 // bytes, which their digest proves, and never with tags: only a registry's own endpoint becomes an authority. Pure.
 
 import type { Presets } from '../preset-data.ts';
-import { findHost, type KnownHost } from '../presets.ts';
+import { findHost, type KnownHost, readLimits } from '../presets.ts';
 import { type Found, type FoundEndpoint, isPublicHost, type Remark } from './found.ts';
 
 export interface PlannedSource {
@@ -93,14 +93,7 @@ function planEndpoint(endpoint: FoundEndpoint, before: readonly PlannedSource[],
     ...(caFile === undefined ? {} : { caFile }),
     ...(proxy === undefined ? {} : { proxy }),
     ...(repositories === undefined ? {} : { repositories }),
-    ...(limits === undefined
-      ? {}
-      : {
-          limits: {
-            ...(limits.connections === undefined ? {} : { connections: limits.connections }),
-            ...(limits.requests_per_minute === undefined ? {} : { requestsPerMinute: limits.requests_per_minute }),
-          },
-        }),
+    ...(limits === undefined ? {} : { limits: readLimits(limits) }),
     ...(credentials === undefined ? {} : { credentials }),
   };
 }
