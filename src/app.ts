@@ -210,6 +210,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     },
     errors: { errorResponse, statusOf },
   });
+  monitoring.prober({ client, pool, database, clock, log });
   const monitored = monitoring.start({ pool, store, database, authentication, log });
   let isStopping = false;
   const server = startServer(

@@ -5,13 +5,19 @@ import type { BlobStore } from '../blobs/store.ts';
 import type { Config } from '../config/config.ts';
 import type { Database } from '../db/database.ts';
 import { countUploads } from '../db/uploads.ts';
+import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { createMetrics, type Metrics } from '../lib/metrics.ts';
 import { watchProcess } from '../lib/process-metrics.ts';
+import { createCanaries } from '../registry/canaries.ts';
+import { createProbeMetrics } from '../registry/probe-metrics.ts';
+import { createProber, type Prober } from '../registry/prober.ts';
+import { createProbes } from '../registry/probes.ts';
 import type { Pull } from '../registry/pull.ts';
 import { countPulls } from '../registry/pull-metrics.ts';
 import { type AlarmKind, createSourceMetrics } from '../registry/source-metrics.ts';
 import type { SourcePool } from '../registry/source-pool.ts';
+import type { UpstreamClient } from '../upstream/client.ts';
 import type { Outcome } from '../upstream/health.ts';
 import type { Authentication } from './authentication.ts';
 import { createMetricsEndpoint, startMetricsServer } from './metrics.ts';
@@ -24,8 +30,18 @@ export interface Monitoring {
   /** For what finds something an operator should hear of. */
   onAlarm(kind: AlarmKind, fields: Readonly<Record<string, unknown>>): void;
   counted(pull: Pull): Pull;
-  /** Names the parts that are read at a scrape, and opens the listener of its own where one is configured. */
+  /** Makes the prober; it begins with `start`. */
+  prober(parts: ProbedParts): Prober;
+  /** Names the parts that are read at a scrape, begins to probe, and opens the listener of its own where one is configured. */
   start(parts: MonitoredParts): MonitoringServer;
+}
+
+export interface ProbedParts {
+  readonly client: UpstreamClient;
+  readonly pool: SourcePool;
+  readonly database: Database;
+  readonly clock: Clock;
+  readonly log: Log;
 }
 
 export interface MonitoredParts {
@@ -44,19 +60,38 @@ export interface MonitoringServer {
   stop(): Promise<void>;
 }
 
-export function createMonitoring(options: { config: Pick<Config, 'metrics'>; version: string }): Monitoring {
+export function createMonitoring(options: { config: Pick<Config, 'metrics' | 'probes'>; version: string }): Monitoring {
   const { config } = options;
   const metrics = createMetrics();
   const ofProcess = watchProcess(metrics, options.version);
   const ofSources = createSourceMetrics(metrics);
   const measure = createRequestMetrics(metrics);
+  let prober: Prober | undefined;
   return {
     metrics,
-    onOutcome: ofSources.onOutcome,
+    onOutcome: (sourceId, outcome) => {
+      ofSources.onOutcome(sourceId, outcome);
+      prober?.note(sourceId, outcome);
+    },
+    prober: ({ client, pool, database, clock, log }) => {
+      const canaries = createCanaries({ configured: config.probes.canaries, database });
+      const sources = () => pool.registries().flatMap((registry) => pool.sourcesOf(registry));
+      const made: Prober = createProber({
+        probes: createProbes({ client, pool, canaries, clock }),
+        pool,
+        config: config.probes,
+        clock,
+        log,
+        onReport: createProbeMetrics(metrics, { sources, latest: (source) => made.latest(source.id)?.report }),
+      });
+      prober = made;
+      return made;
+    },
     onAlarm: ofSources.onAlarm,
     counted: (pull) => countPulls(pull, metrics),
     start: (parts) => {
       ofSources.watch(parts.pool);
+      prober?.start();
       watchStore(metrics, parts);
       const endpoint = createMetricsEndpoint({ metrics, config: config.metrics, authentication: parts.authentication });
       const listener = config.metrics.listen === undefined ? undefined : startMetricsServer(metrics, config.metrics.listen);
@@ -66,6 +101,7 @@ export function createMonitoring(options: { config: Pick<Config, 'metrics'>; ver
         answer: (request, path) => (path === '/metrics' ? endpoint.answer(request) : undefined),
         stop: async () => {
           ofProcess.stop();
+          await prober?.stop();
           await listener?.stop();
         },
       };

@@ -17,6 +17,7 @@ import { type AskKind, createLoginBook, type LoginBook } from './logins.ts';
 import { type ManifestAnswer, type ManifestHead, manifestAccept, readManifest, readManifestHead } from './manifest.ts';
 import { createPace } from './pace.ts';
 import type { Quota } from './quota.ts';
+import { createReach, type ReachFor } from './reach.ts';
 import { createSessionPool } from './sessions.ts';
 import type { Source } from './source.ts';
 import { createTokenStore } from './token.ts';
@@ -61,6 +62,8 @@ export interface UpstreamClient {
     repository: string,
     options: CallOptions & { readonly n?: number; readonly last?: string; readonly next?: string },
   ): Promise<TagPage>;
+  /** How far one gets with a source: name, connection, TLS, `/v2/`. Throws nothing that the source does. */
+  readonly reach: ReachFor;
   /** Aborts what runs and closes the pools. */
   close(): void;
 }
@@ -295,6 +298,8 @@ export function createUpstreamClient(options: {
         (hop) => readTagPage(hop, limits),
       );
     },
+
+    reach: createReach({ clock, limits, guard, transport, closing: closing.signal }),
 
     close: () => {
       closing.abort();

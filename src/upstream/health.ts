@@ -50,6 +50,8 @@ export interface Outcome {
   readonly quota?: Quota;
   /** The login that was used; filled in likewise. */
   readonly credentialId?: string;
+  /** A probe got through to content: it ends the rest of an open breaker at once, as a trial does. */
+  readonly isProbe?: boolean;
 }
 
 export interface SourceSnapshot {
@@ -197,6 +199,7 @@ export function createSourceHealth(options: {
     if (host !== undefined) host.breaker = verdictClass === 'ok' ? afterSuccess(host.breaker, now) : releaseTrial(host.breaker);
     switch (verdictClass) {
       case 'ok':
+        if (outcome.isProbe === true && track.breaker.kind === 'open') track.breaker = beginTrial(track.breaker, now);
         succeed(track, now);
         if (outcome.verified === true) track.verifiedInARow++;
         if (repository !== undefined) track.refusals.delete(repository);

@@ -39,7 +39,13 @@ export function startServer(setting: ServerSetting): Promise<RunningBreakwater> 
       },
     ]),
   );
-  const config = { presets: false, mirror: { root: Object.keys(registries)[0], ...setting.mirror }, registries, limits: setting.limits };
+  const config = {
+    presets: false,
+    probes: { enabled: false },
+    mirror: { root: Object.keys(registries)[0], ...setting.mirror },
+    registries,
+    limits: setting.limits,
+  };
   return startBreakwater({ config: JSON.stringify(config), ...(setting.dataDir === undefined ? {} : { dataDir: setting.dataDir }) });
 }
 

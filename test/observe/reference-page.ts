@@ -3,7 +3,8 @@
 //   bun test/observe/reference-page.ts       writes it; `npm run docs` does
 
 import { join } from 'node:path';
-import { createMonitoring, type MonitoredParts } from '../../src/http/monitoring.ts';
+import { createMonitoring, type MonitoredParts, type ProbedParts } from '../../src/http/monitoring.ts';
+import { systemClock } from '../../src/lib/clock.ts';
 import type { Pull } from '../../src/registry/pull.ts';
 
 export const metricsPageFile = join(import.meta.dir, '../../docs/metrics.md');
@@ -51,9 +52,13 @@ client seems to come from the private network.
 `;
 
 export function metricsPage(): string {
-  const monitoring = createMonitoring({ config: { metrics: { isPublic: false } }, version: '0' });
+  const monitoring = createMonitoring({
+    config: { metrics: { isPublic: false }, probes: { isEnabled: false, intervalMs: 1, deepIntervalMs: 1, canaries: new Map() } },
+    version: '0',
+  });
   // Nothing of these is used: they would be read at a scrape.
   monitoring.counted({} as Pull);
+  monitoring.prober({ clock: systemClock } as ProbedParts);
   void monitoring.start({} as MonitoredParts).stop();
   const lines = [...monitoring.metrics.describe()]
     .sort((one, other) => (one.name < other.name ? -1 : 1))
