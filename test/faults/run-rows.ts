@@ -26,7 +26,7 @@ export function runRows(rows: readonly Row[]): void {
       );
     }
     // Every pull of a tag is a check of it here.
-    server = await startServer({ registries, mirror: { tag_ttl: '0s', revalidate_timeout: '700ms' } });
+    server = await startServer({ registries, mirror: { tag_ttl: '0s', revalidate_timeout: '700ms', not_found_ttl: '2s' } });
   }, rowTimeoutMs);
   afterAll(async () => {
     await server?.stop();

@@ -89,6 +89,16 @@ export const scripts: fc.Arbitrary<Script> = fc.record({
   ),
 });
 
+/** For one source after the other, good and bad in turns, without silence: it would be the soak that sleeps. */
+export function soakSources(places: number): fc.Arbitrary<readonly SourceScript[]> {
+  const quick = fault.filter((one) => one.kind !== 'stall' && !(one.kind === 'cut' && one.by === 'stall'));
+  const plan = fc.array(fc.oneof(quick, oddity, oddity), { minLength: 1, maxLength: 5 });
+  return fc.array(
+    plan.map((faults): SourceScript => ({ trust: 'digest-only', plan: faults })),
+    { minLength: places, maxLength: places },
+  );
+}
+
 export function isHonest(source: SourceScript): boolean {
   return source.plan.every(({ kind }) => kind === 'none' || kind === 'chunked' || kind === 'ignores-range' || kind === 'gzip');
 }

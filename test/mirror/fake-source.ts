@@ -49,6 +49,8 @@ export interface FakeSource {
   /** Serves an image, and its tags. */
   add(repository: string, image: Image | Manifest, ...tags: string[]): void;
   addBlob(repository: string, content: Content): void;
+  /** No longer serves an image, nor remembers what was asked of it. */
+  forget(repository: string, image: Image): void;
   /** The first rule that answers counts; the latest is asked first. */
   rule(rule: Rule): void;
   /** Back to good behaviour. */
@@ -144,6 +146,13 @@ export async function startFakeSource(options: FakeSourceOptions = {}): Promise<
     },
     addBlob: (name, content) => {
       repositoryOf(name).blobs.set(content.digest, content);
+    },
+    forget: (name, image) => {
+      const { manifests, blobs } = repositoryOf(name);
+      manifests.delete(image.manifest.digest);
+      for (const content of [image.config, ...image.layers]) blobs.delete(content.digest);
+      requests.length = 0;
+      bytesByPath.clear();
     },
     rule: (rule) => {
       rules = [rule, ...rules];
