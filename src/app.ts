@@ -9,6 +9,7 @@ import { anonymous, type Principal } from './auth/principal.ts';
 import { openTokens } from './auth/tokens.ts';
 import { openFilesystemStore } from './blobs/filesystem.ts';
 import type { Config } from './config/config.ts';
+import { shippedEquivalents } from './config/equivalents.ts';
 import { prepareContentQueries } from './db/content.ts';
 import { lockDataFolder } from './db/data-folder-lock.ts';
 import type { Database } from './db/database.ts';
@@ -150,6 +151,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     pool,
     clock,
     rules: config.mirror,
+    equivalents: [...config.mirror.equivalents, ...shippedEquivalents],
     log,
     limits: {
       blobMaxBytes: limits.blobBytes,

@@ -3,6 +3,7 @@
 
 import type { Secret } from '../lib/secret.ts';
 import type { EgressRules } from './egress.ts';
+import type { EquivalentConfig } from './equivalents.ts';
 
 export interface Config {
   readonly listen: ListenAddress;
@@ -43,6 +44,8 @@ export interface MirrorConfig {
   readonly revalidateTimeoutMs: number;
   /** The first that matches `registry/repository:tag` counts; what it leaves out is as above. */
   readonly rules: readonly TagRuleConfig[];
+  /** Besides those that ship with the program. */
+  readonly equivalents: readonly EquivalentConfig[];
 }
 
 export interface TagRuleConfig {

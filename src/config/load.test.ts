@@ -46,6 +46,7 @@ describe('without a file', () => {
       notFoundTtlMs: 30_000,
       revalidateTimeoutMs: 2000,
       rules: [],
+      equivalents: [],
     });
     expect([...config.registries.keys()]).toEqual([
       'docker.io',
@@ -115,6 +116,7 @@ mirror:
   rules:
     - { match: 'docker.io/library/*:v*', tag_ttl: 1d, stale_while_revalidate: 2d, on_upstream_delete: keep }
     - { match: 'ghcr.io/**', stale_if_error: 1h }
+  equivalents: [{ from: 'docker.io/team/**', to: 'quay.io/team/**' }]
 registries:
   docker.io:
     sources:
@@ -161,6 +163,7 @@ limits:
           },
           { match: 'ghcr.io/**:*', staleIfErrorMs: 3_600_000 },
         ],
+        equivalents: [{ from: 'docker.io/team/**', to: 'quay.io/team/**' }],
       },
       limits: { manifestBytes: 2 ** 20, minimumFree: { percent: 0, bytes: 0 }, uploadsTotal: 5000 },
     });

@@ -97,6 +97,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
       ...(rootRegistry === undefined ? {} : { rootRegistry }),
       ...buildTagRules(file.mirror),
       revalidateTimeoutMs: file.mirror.revalidate_timeout,
+      equivalents: file.mirror.equivalents,
     },
     registries,
     egress: file.egress,
@@ -106,7 +107,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
   };
 }
 
-function buildTagRules(file: ConfigFile['mirror']): Omit<MirrorConfig, 'rootRegistry' | 'revalidateTimeoutMs'> {
+function buildTagRules(file: ConfigFile['mirror']): Omit<MirrorConfig, 'rootRegistry' | 'revalidateTimeoutMs' | 'equivalents'> {
   return {
     tagTtlMs: file.tag_ttl,
     staleWhileRevalidateMs: file.stale_while_revalidate,

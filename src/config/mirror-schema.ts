@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { createGlob } from '../lib/glob.ts';
+import { parseEquivalent, wildcardOf } from './equivalents.ts';
 import { choiceSetting, durationSetting, textSetting } from './setting.ts';
 
 const onUpstreamDelete = ['remove', 'keep'] as const;
@@ -47,6 +48,28 @@ export const tagSettings = {
   ).prefault('30s'),
   rules: z.array(rule).max(500).prefault([]),
 };
+
+const repositoryPattern = (about: string) =>
+  textSetting({ about, expected: 'REGISTRY/REPOSITORY, which may end in /* or /**, such as docker.io/library/*' }, parseEquivalent);
+
+const equivalent = z
+  .strictObject({
+    from: repositoryPattern(
+      'Repositories whose sources have all failed. A last part `*` stands for one part of a name, `**` for any number.',
+    ),
+    to: repositoryPattern('Where the same digest is asked for then; it ends as `from` does. Its registry must be a mirror here too.'),
+  })
+  .superRefine(({ from, to }, context) => {
+    if (wildcardOf(from) !== wildcardOf(to))
+      context.addIssue({
+        code: 'custom',
+        path: ['to'],
+        message: `does not end as "${from}" does; expected the same /* or /** at the end of both, or none`,
+      });
+  });
+
+/** Besides those of presets/equivalents.json. */
+export const equivalentsSetting = z.array(equivalent).max(500).prefault([]);
 
 /** A pattern on `registry/repository:tag`; one without a tag means every tag. */
 function parseTagMatch(text: string): string | undefined {

@@ -23,6 +23,7 @@ export function printConfig(config: Config): string {
         ...printTagTimes(mirror),
         not_found_ttl: formatDuration(mirror.notFoundTtlMs),
         revalidate_timeout: formatDuration(mirror.revalidateTimeoutMs),
+        equivalents: mirror.equivalents,
         rules: mirror.rules.map(({ match, ...times }) => ({ match, ...printTagTimes(times) })),
       },
       presets: false,

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { parseCidr, parseListen, parseOrigin } from './addresses.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
-import { tagSettings } from './mirror-schema.ts';
+import { equivalentsSetting, tagSettings } from './mirror-schema.ts';
 import { metricsSettings, probeSettings, statusSettings } from './observe-schema.ts';
 import { booleanSetting, countSetting, durationSetting, plainSetting, setting, sizeSetting, textSetting } from './setting.ts';
 import { registryName, sourceEntry } from './source-entry.ts';
@@ -166,6 +166,7 @@ export const configSchema = z.strictObject({
         min: '50ms',
         max: '60s',
       }).prefault('2s'),
+      equivalents: equivalentsSetting,
     })
     .prefault({}),
   presets: booleanSetting('Mirror the well-known registries listed below. With false only those under `registries` are mirrored.').prefault(

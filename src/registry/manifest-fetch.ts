@@ -13,6 +13,7 @@ import type { Source } from '../upstream/source.ts';
 import { UpstreamError } from '../upstream/verdict.ts';
 import { type Absences, absent } from './absences.ts';
 import type { ManifestAnswer } from './answers.ts';
+import type { EquivalentsOf } from './equivalents.ts';
 import type { Hedging } from './hedging.ts';
 import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
@@ -32,6 +33,9 @@ export interface ManifestFetcher {
   setTag(target: MirrorTarget, tag: Tag, manifest: ManifestAnswer, trust: TagTrust, trail: string): Promise<void>;
 }
 
+/** What an equal repository elsewhere gets at least, when the own sources took all the time. */
+const elsewhereMs = 3_000;
+
 export function createManifestFetcher(options: {
   content: ContentQueries;
   repositories: Repositories;
@@ -40,10 +44,11 @@ export function createManifestFetcher(options: {
   pool: SourcePool;
   hedging: Hedging;
   absences: Absences;
+  equivalentsOf: EquivalentsOf;
   timings: MirrorTimings;
   clock: Clock;
 }): ManifestFetcher {
-  const { content, repositories, ingest, client, pool, absences, timings, clock } = options;
+  const { content, repositories, ingest, client, pool, absences, equivalentsOf, timings, clock } = options;
   const race: SourceRaceParts = options;
   const flights = createSingleFlight<ManifestAnswer>();
 
@@ -76,29 +81,41 @@ export function createManifestFetcher(options: {
     const { registry, repository } = target.upstream;
     const attempts: Attempt[] = [];
     let isAbsent = false;
-    const won = await raceSources(race, {
-      sources: pool.ranked(registry, repository, { kind: 'manifest' }),
-      deadlineMs: clock.monotonicMs() + timings.manifestTimeoutMs,
-      ask: (source, timeoutMs) =>
-        pool.ask(source, {
-          repository,
-          kind: 'manifest',
-          verified: true,
-          run: () => get(source, repository, digest, timeoutMs),
-          sizeOf: (manifest) => manifest.bytes.byteLength,
-        }),
-      isLast: (asked, source) => {
-        attempts.push(asked.attempt);
-        if ('value' in asked) return true;
-        if (source.trust === 'authority' && (asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone')) isAbsent = true;
-        return false;
-      },
-      onLost: (attempt) => attempts.push(attempt),
-    });
-    if (won !== undefined && 'value' in won.asked) {
-      const { value } = won.asked;
-      await keep(target, value, formatTrail({ atMs: clock.nowMs(), attempts }));
-      return value;
+    const deadlineMs = clock.monotonicMs() + timings.manifestTimeoutMs;
+    const ask = async (from: { registry: string; repository: string }, untilMs: number): Promise<ManifestAnswer | undefined> => {
+      const won = await raceSources(race, {
+        sources: pool.ranked(from.registry, from.repository, { kind: 'manifest' }),
+        deadlineMs: untilMs,
+        ask: (source, timeoutMs) =>
+          pool.ask(source, {
+            repository: from.repository,
+            kind: 'manifest',
+            verified: true,
+            run: () => get(source, from.repository, digest, timeoutMs),
+            sizeOf: (manifest) => manifest.bytes.byteLength,
+          }),
+        isLast: (asked, source) => {
+          attempts.push(asked.attempt);
+          if ('value' in asked) return true;
+          const isNo = asked.error?.verdict === 'not-found' || asked.error?.verdict === 'gone';
+          if (isNo && source.trust === 'authority' && from === target.upstream) isAbsent = true;
+          return false;
+        },
+        onLost: (attempt) => attempts.push(attempt),
+      });
+      return won !== undefined && 'value' in won.asked ? won.asked.value : undefined;
+    };
+    const own = await ask(target.upstream, deadlineMs);
+    if (own !== undefined) {
+      await keep(target, own, formatTrail({ atMs: clock.nowMs(), attempts }));
+      return own;
+    }
+    for (const other of equivalentsOf(registry, repository)) {
+      const found = await ask(other, Math.max(deadlineMs, clock.monotonicMs() + elsewhereMs));
+      if (found === undefined) continue;
+      const reason = `no source of ${registry}/${repository} gave it; ${other.registry}/${other.repository} has the same digest`;
+      await keep(target, found, formatTrail({ atMs: clock.nowMs(), attempts, reason }));
+      return found;
     }
     if (isAbsent) throw absent(absences.noteDigest(target, digest, attempts), { digest });
     throw unavailable(target, attempts);

@@ -14,6 +14,7 @@ import type { UpstreamClient } from '../upstream/client.ts';
 import { type BlobAnswer, type BlobRequest, blobUnknown } from './answers.ts';
 import { smallBlobMaxBytes } from './blob-race.ts';
 import { asStorageError, type DiskReserve, requireSpace } from './disk-reserve.ts';
+import type { EquivalentsOf } from './equivalents.ts';
 import { type Fill, type FillParts, startFill } from './fill.ts';
 import { SourcesFailed } from './fill-round.ts';
 import { createHedging } from './hedging.ts';
@@ -45,6 +46,7 @@ export interface MirrorBlobsOptions {
   readonly clock: Clock;
   readonly log?: Log;
   readonly onFailure: (key: string, attempts: readonly Attempt[]) => void;
+  readonly equivalentsOf: EquivalentsOf;
 }
 
 interface RunningFill extends Fill {
@@ -117,13 +119,34 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
       return await answerFrom(fill, target, digest, request, signal);
     } catch (error) {
       if (!(error instanceof SourcesFailed)) throw asPullError(error);
-      if (fill.owner === target.name) throw blobFailure(target, digest, error.attempts);
+      if (fill.owner === target.name) return fetchElsewhere(target, digest, statedBytes, { request, signal, failed: error.attempts });
     }
     // Another repository's sources did not have it; this one's may.
     const own = fillOf(target, digest, { statedBytes, key: `${target.name} ${digest}` });
     return answerFrom(own, target, digest, request, signal).catch((error) => {
-      throw error instanceof SourcesFailed ? blobFailure(target, digest, error.attempts) : asPullError(error);
+      if (!(error instanceof SourcesFailed)) throw asPullError(error);
+      return fetchElsewhere(target, digest, statedBytes, { request, signal, failed: error.attempts });
     });
+  }
+
+  /** All sources of its own have failed: repositories that hold the same content (equivalents.ts) are asked for the digest. */
+  async function fetchElsewhere(
+    target: MirrorTarget,
+    digest: Digest,
+    statedBytes: number | undefined,
+    asked: { readonly request: BlobRequest; readonly signal: AbortSignal; readonly failed: readonly Attempt[] },
+  ): Promise<BlobAnswer> {
+    const attempts = [...asked.failed];
+    for (const from of options.equivalentsOf(target.upstream.registry, target.upstream.repository)) {
+      const key = `${target.name} ${digest} from ${from.registry}/${from.repository}`;
+      try {
+        return await answerFrom(fillOf(target, digest, { statedBytes, key, from }), target, digest, asked.request, asked.signal);
+      } catch (error) {
+        if (!(error instanceof SourcesFailed)) throw asPullError(error);
+        attempts.push(...error.attempts);
+      }
+    }
+    throw blobFailure(target, digest, attempts);
   }
 
   /** For a request that asked in vain for what is behind the end, and means the whole (a range that is none). */
@@ -170,11 +193,11 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
   function fillOf(
     target: MirrorTarget,
     digest: Digest,
-    { statedBytes, key }: { statedBytes: number | undefined; key: string },
+    { statedBytes, key, from = target.upstream }: { statedBytes: number | undefined; key: string; from?: MirrorTarget['upstream'] },
   ): RunningFill {
     const running = fills.get(key);
     if (running !== undefined) return running;
-    const { registry, repository } = target.upstream;
+    const { registry, repository } = from;
     const begun = startFill(
       parts,
       {

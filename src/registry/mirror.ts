@@ -9,6 +9,7 @@ import { formatReference, type Reference, type Tag } from '../oci/reference.ts';
 import { type Absence, createAbsences } from './absences.ts';
 import type { OnAlarm } from './alarms.ts';
 import type { BlobAnswer, BlobRequest, ManifestAnswer, ReferrerDescriptor } from './answers.ts';
+import { createEquivalents, type Equivalent } from './equivalents.ts';
 import { createHedging } from './hedging.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
 import { createMirrorBlobs, type MirrorBlobsOptions } from './mirror-blobs.ts';
@@ -40,9 +41,11 @@ export interface Mirror {
   close(): Promise<void>;
 }
 
-export interface MirrorOptions extends Omit<MirrorBlobsOptions, 'timings' | 'onFailure'> {
+export interface MirrorOptions extends Omit<MirrorBlobsOptions, 'timings' | 'onFailure' | 'equivalentsOf'> {
   readonly rules: TagRules;
   readonly timings?: Partial<MirrorTimings>;
+  /** Which repositories hold the same content; none without it. */
+  readonly equivalents?: readonly Equivalent[];
   /** Beside the log line `mirror.<kind>`. */
   readonly onAlarm?: OnAlarm;
 }
@@ -58,7 +61,8 @@ export function createMirror(options: MirrorOptions): Mirror {
   };
   const absences = createAbsences({ notFoundTtlMs: rules.notFoundTtlMs, clock });
   const hedging = createHedging({ clock });
-  const parts = { ...options, timings, onFailure, onAlarm, absences, hedging };
+  const equivalentsOf = createEquivalents({ equivalents: options.equivalents ?? [], pool: options.pool });
+  const parts = { ...options, timings, onFailure, onAlarm, absences, hedging, equivalentsOf };
   const fetcher = createManifestFetcher(parts);
   const drift = createTagDrift(parts);
   const witnesses = createTagWitnesses({ ...parts, fetcher, drift });
