@@ -51,6 +51,8 @@ export interface FakeUpstream {
   readonly connections: () => number;
   readonly openConnections: () => number;
   readonly bytesReceived: () => number;
+  /** All that was received (behind TLS), as Latin-1, up to 4 MiB. */
+  readonly received: () => string;
   stop(): Promise<void>;
 }
 
@@ -67,6 +69,7 @@ export async function startFakeUpstream(
   const open = new Set<Socket>();
   let connections = 0;
   let bytesReceived = 0;
+  let received = '';
 
   const onConnection = (socket: Socket): void => {
     connections++;
@@ -76,6 +79,7 @@ export async function startFakeUpstream(
     let buffered = '';
     socket.on('data', (chunk) => {
       bytesReceived += chunk.length;
+      if (received.length < 4 * 1024 * 1024) received += chunk.toString('latin1');
       buffered += chunk.toString('latin1');
       for (let end = buffered.indexOf('\r\n\r\n'); end !== -1; end = buffered.indexOf('\r\n\r\n')) {
         const request = parseRequest(buffered.slice(0, end), requests.length + 1, (socket as TLSSocket).servername);
@@ -119,6 +123,7 @@ export async function startFakeUpstream(
     connections: () => connections,
     openConnections: () => open.size,
     bytesReceived: () => bytesReceived,
+    received: () => received,
     stop: async () => {
       for (const socket of open) socket.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));
