@@ -20,6 +20,7 @@ export interface CredentialSource {
 
 const secretFileMaxBytes = 65_536;
 const fileCheckIntervalMs = 1_000;
+const dockerHubHosts: ReadonlySet<string> = new Set(['docker.io', 'index.docker.io', 'registry-1.docker.io']);
 
 export function fixedCredential(username: string, password: Secret, id: string = username): CredentialSource {
   return { id, get: async () => ({ username, password }) };
@@ -115,7 +116,10 @@ export function helperCredential(options: HelperOptions): CredentialSource {
   const clock = options.clock ?? systemClock;
   const [program = '', ...given] = options.command;
   const name = program.slice(program.lastIndexOf('/') + 1);
-  const command = [program, ...(given.length === 0 && name.startsWith('docker-credential-') ? ['get'] : given)];
+  const isDockerHelper = name.startsWith('docker-credential-');
+  const command = [program, ...(given.length === 0 && isDockerHelper ? ['get'] : given)];
+  // `docker login` keeps the login of Docker Hub under its old address.
+  const serverUrl = isDockerHelper && dockerHubHosts.has(options.serverUrl) ? 'https://index.docker.io/v1/' : options.serverUrl;
   let held: { readonly login: Login; readonly refreshAtMs: number; readonly endsAtMs: number } | undefined;
   let failed: { readonly error: UpstreamError; readonly untilMs: number } | undefined;
   let running: Promise<Login> | undefined;
@@ -124,7 +128,7 @@ export function helperCredential(options: HelperOptions): CredentialSource {
     try {
       const answer = await runCredentialHelper({
         command,
-        input: `${options.serverUrl}\n`,
+        input: `${serverUrl}\n`,
         timeoutMs: options.timeoutMs ?? helperNumbers.timeoutMs,
         nowMs: clock.nowMs(),
       });

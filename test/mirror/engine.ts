@@ -28,6 +28,7 @@ import type { TagRules } from '../../src/registry/tag-policies.ts';
 import { createUpstreamClient } from '../../src/upstream/client.ts';
 import type { Resolve } from '../../src/upstream/guard.ts';
 import { createSourceHealth, type SourceHealth } from '../../src/upstream/health.ts';
+import { createLoginBook } from '../../src/upstream/logins.ts';
 import type { Source } from '../../src/upstream/source.ts';
 import type { UpstreamLimits } from '../../src/upstream/upstream-limits.ts';
 import type { FakeSource } from './fake-source.ts';
@@ -78,14 +79,17 @@ export async function startEngine(options: {
   const logs: string[] = [];
   const log = createLog({ write: (line) => void logs.push(line) });
   const { clock = systemClock } = options;
+  const logins = createLoginBook({ clock });
+  const health = createSourceHealth({ clock, logins });
   const client = createUpstreamClient({
     clock,
     log,
     version: 'test',
+    logins,
+    observer: health,
     ...(options.resolve === undefined ? {} : { resolve: options.resolve }),
     ...(options.upstreamLimits === undefined ? {} : { limits: options.upstreamLimits }),
   });
-  const health = createSourceHealth({ clock });
   const idOf = (source: FakeSource): string => `docker.io ${source.url}`;
   const list = options.sources.map(
     ({ source, trust, more }, place): Source => ({

@@ -60,6 +60,8 @@ describe('a credential helper', () => {
     clock.advance(2_000);
     await credential.get(never);
     expect(runs()).toHaveLength(2);
+    await helperCredential({ command: [path], serverUrl: 'registry-1.docker.io' }).get(never);
+    expect(runs().at(-1)).toBe('get https://index.docker.io/v1/');
   });
 
   test('that tells how long its login lasts is run again after that, and after a refusal', async () => {
