@@ -81,6 +81,7 @@ function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: stri
       addRegistry: unexpected('addRegistry'),
       changeRegistry: unexpected('changeRegistry'),
       removeRegistry: unexpected('removeRegistry'),
+      reseed: unexpected('reseed'),
       test: unexpected('test'),
       testUnsaved: unexpected('testUnsaved'),
     },

@@ -8,7 +8,7 @@ import { CommandFailure } from './failure.ts';
 import { plain } from './text.ts';
 
 export interface ApiRequest {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Below /api/v2.0, each segment encoded. */
   readonly path: string;
   /** A list gives the name several times. */

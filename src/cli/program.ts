@@ -8,6 +8,7 @@ import type { ConfigOptions } from './config.ts';
 import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
 import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
+import { addSourceCommands } from './source-program.ts';
 import type { ImportOptions } from './sources-import.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -168,11 +169,7 @@ function addProject(program: Command, terminal: Terminal): void {
 }
 
 function addSources(program: Command, terminal: Terminal): void {
-  const group = program.command('sources').description('show and change where the content of each registry comes from').helpCommand(false);
-  withServer(group.command('list', { isDefault: true }))
-    .description('show the sources of each registry and how they do, in the order in which they would be asked')
-    .addHelpText('after', examples(['breakwater sources', 'breakwater sources list --json']))
-    .action(async (options: OutputOptions) => (await import('./sources.ts')).showSources(options, terminal));
+  const group = addSourceCommands(program, terminal, { withServer, examples });
   const importing = group
     .command('import')
     .argument(

@@ -18,8 +18,10 @@ export async function showSources(options: OutputOptions, terminal: Terminal): P
 /** A table in the order in which sources would be asked now. */
 export function formatSources(registries: readonly RegistrySources[], nowMs: number): string {
   if (registries.length === 0) return 'no registry is configured\n';
-  const rows = registries.flatMap(({ registry, sources }) => sources.map((source) => [registry, ...cells(source, nowMs)]));
-  return formatTable([['REGISTRY', 'SOURCE', 'TRUST', 'PRIORITY', 'STATE', 'LAST', 'OK', 'FAILED', 'AVERAGE', 'RECEIVED'], ...rows]);
+  const rows = registries.flatMap(({ registry, sources }) =>
+    sources.map((source) => [String(source.id), registry, ...cells(source, nowMs)]),
+  );
+  return formatTable([['ID', 'REGISTRY', 'SOURCE', 'TRUST', 'PRIORITY', 'STATE', 'LAST', 'OK', 'FAILED', 'AVERAGE', 'RECEIVED'], ...rows]);
 }
 
 function cells(source: SourceBody, nowMs: number): string[] {
@@ -28,7 +30,7 @@ function cells(source: SourceBody, nowMs: number): string[] {
     source.url,
     source.trust,
     String(source.priority),
-    source.blockedForMs > 0 ? `${source.state} (${formatDuration(source.blockedForMs)})` : source.state,
+    !source.enabled ? 'disabled' : source.blockedForMs > 0 ? `${source.state} (${formatDuration(source.blockedForMs)})` : source.state,
     last,
     String(source.succeeded),
     String(source.failed),

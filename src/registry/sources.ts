@@ -3,6 +3,7 @@
 
 import type { ApiCredentialsConfig, SourceConfig } from '../config/config.ts';
 import type { Database } from '../db/database.ts';
+import type { SeedRegistry, SeedReport } from '../db/source-seeds.ts';
 import { findSource, listSourceRegistries, listSources, type RegistryRecord, type SourceRecord, type SourceValues } from '../db/sources.ts';
 import { OciError } from '../oci/errors.ts';
 import type { CredentialSource } from '../upstream/credentials.ts';
@@ -44,6 +45,8 @@ export interface Sources {
   changeRegistry(name: string, isPublic: boolean | undefined): Promise<RegistryView>;
   /** CONFLICT while its mirror holds content, unless forced; then that content stays and is served. */
   removeRegistry(name: string, force: boolean): Promise<void>;
+  /** Brings the rows in line with what the configuration and the presets say now; all of it, what is left out goes. */
+  reseed(registries: readonly SeedRegistry[]): Promise<SeedReport>;
   test(id: number): Promise<SourceTestReport>;
   /** Of a source that is kept nowhere. */
   testUnsaved(registry: string, source: SourceConfig): Promise<SourceTestReport>;
@@ -170,6 +173,7 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
       return viewRegistry(requireRegistry(name));
     },
     removeRegistry: (name, force) => changing(() => database.run('removeRegistry', { name: canonicalRegistry(name), force })),
+    reseed: (wanted) => changing(() => database.run('reconcileSources', { registries: wanted })),
     test: async (id) => {
       const { record, credentials } = requireHeld(id);
       return options.test(toSource(record.registry, record, credentials));

@@ -44,11 +44,17 @@ output is one JSON document, whose members stay as they are:
 | \`project list\` | \`[Project]\` |
 | \`project delete\` | \`{"deleted": bool, "name"}\` |
 | \`sources list\` | \`[RegistrySources]\` |
+| \`sources add\` | \`{"source": SourceDetail, "test": SourceTest or null}\` |
+| \`sources set\` | \`SourceDetail\` |
+| \`sources enable\`, \`sources disable\` | \`[SourceDetail]\` |
+| \`sources remove\` | \`{"removed": [{"id", "registry", "url"}]}\`; of a whole registry \`{"removedRegistry": name}\` |
+| \`sources order\` | \`Registry\` |
+| \`sources test\` | \`[{"id", "registry", "url", "ok", "steps"}]\` |
 | \`sources import\` | \`{"files": [{"file", "kind"}], "sources": [{"action": "add" or "skip", "registry", "url", "trust", "priority", "place", "reason", "flag", "warnings", ...}], "remarks": [{"place", "text"}]}\`; with --test \`tests\`, with --yes \`results\` |
 | \`explain\` | \`Explanation\` |
 | \`version\` | \`{"version", "bun", "platform", "architecture"}\` |
 
-\`Project\`, \`RegistrySources\` and \`Explanation\` are described in the [admin API](api.md).
+\`Project\`, \`RegistrySources\`, \`SourceDetail\`, \`SourceTest\`, \`Registry\` and \`Explanation\` are described in the [admin API](api.md).
 
 | exit code | |
 |---|---|
