@@ -21,4 +21,4 @@ test('docs/cli.md is up to date: else run `bun test/cli/reference-page.ts`', asy
   ]) {
     expect(page).toContain(`\n## breakwater ${command}\n`);
   }
-});
+}, 60_000);
