@@ -191,7 +191,24 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   };
   const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
   const pull = createPull({ content, store, mirror });
-  const offline = createOffline({ database, content, names, policy, pull, clock, log, store, rules: config.mirror });
+  const offline = createOffline({
+    database,
+    content,
+    names,
+    policy,
+    pull,
+    clock,
+    log,
+    store,
+    ingest,
+    repositories,
+    rules: config.mirror,
+    limits: {
+      blobMaxBytes: limits.blobBytes,
+      manifestMaxBytes: limits.manifestBytes,
+      minimumFree: { percent: limits.minimumFree.percent, sizeBytes: limits.minimumFree.bytes },
+    },
+  });
   const distribution = createDistribution({
     names,
     authentication,

@@ -37,6 +37,8 @@ const emptyOffline: ApiParts['offline'] = {
   },
   pins: { list: async () => [], add: absent, remove: absent },
   verifier: { images: nothing, everything: nothing },
+  exporter: { prepare: absent },
+  importer: { read: absent },
   start: async () => undefined,
   close: async () => undefined,
 };

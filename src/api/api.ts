@@ -13,7 +13,7 @@ import { bodyMaxBytes, readJsonText } from './json-body.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
 import { offlineRoutes } from './offline-routes.ts';
 import { describeApi } from './openapi.ts';
-import { apiPrefix, bodyLimits, checkPolicy, methodsOf, type PolicyTable, policy, policyKey } from './policy.ts';
+import { apiPrefix, bodyLimits, checkPolicy, methodsOf, type PolicyTable, policy, policyKey, streamedBodies } from './policy.ts';
 import { projectRoutes } from './project-routes.ts';
 import { sourceRegistryRoutes } from './source-registry-routes.ts';
 import { sourceRoutes } from './source-routes.ts';
@@ -94,7 +94,8 @@ function createGuard(table: PolicyTable): MiddlewareHandler<ApiEnvironment> {
       throw new OciError('DENIED', `you may not do this (${required})`);
     }
     const { raw } = c.req;
-    if (routes.length > 0 && methodsWithBody.has(raw.method)) {
+    const isStreamed = routes.some((route) => streamedBodies.has(policyKey(route)));
+    if (routes.length > 0 && methodsWithBody.has(raw.method) && !isStreamed) {
       const maxBytes = Math.max(bodyMaxBytes, ...routes.map((route) => bodyLimits[policyKey(route)] ?? 0));
       c.req.raw = new Request(raw.url, { method: raw.method, headers: raw.headers, body: await readJsonText(raw, maxBytes) });
     }

@@ -1,11 +1,12 @@
 // All routes for sites without a network.
 
+import { archiveRoutes } from './archive-routes.ts';
 import type { RouteGroup } from './environment.ts';
 import { pinRoutes } from './pin-routes.ts';
 import { verifyRoutes } from './verify-routes.ts';
 import { warmRoutes } from './warm-routes.ts';
 
-const groups: readonly RouteGroup[] = [warmRoutes, pinRoutes, verifyRoutes];
+const groups: readonly RouteGroup[] = [warmRoutes, pinRoutes, verifyRoutes, archiveRoutes];
 
 export const offlineRoutes: RouteGroup = (router, parts) => {
   for (const register of groups) register(router, parts);

@@ -101,3 +101,20 @@ export const verifyLineSchema = z
   ])
   .meta({ id: 'VerifyLine' });
 export type VerifyLine = z.infer<typeof verifyLineSchema>;
+
+export const importedSchema = z
+  .object({
+    images: z.array(
+      z.object({
+        image: z.string().meta({ description: 'as the archive names it' }),
+        repository: z.string(),
+        tag: z.string().optional(),
+        digest: z.string(),
+      }),
+    ),
+    manifests: z.number(),
+    blobsStored: z.number(),
+    blobsPresent: z.number().meta({ description: 'that were here already' }),
+    sizeBytes: z.number(),
+  })
+  .meta({ id: 'Imported' });

@@ -40,6 +40,8 @@ export const policy: PolicyTable = {
   [`POST ${apiPrefix}/pins/{set}`]: 'pin:change',
   [`DELETE ${apiPrefix}/pins/{set}`]: 'pin:change',
   [`GET ${apiPrefix}/verify`]: 'verify:read',
+  [`GET ${apiPrefix}/archive`]: 'archive:export',
+  [`POST ${apiPrefix}/archive`]: 'archive:import',
 };
 
 /** Routes whose JSON body may be larger than the usual limit: the bytes. */
@@ -47,6 +49,9 @@ export const bodyLimits: Readonly<Record<string, number>> = {
   [`POST ${apiPrefix}/warmups`]: 4 * 1024 * 1024,
   [`POST ${apiPrefix}/pins/{set}`]: 4 * 1024 * 1024,
 };
+
+/** Routes whose body is no JSON: the route reads it itself, within limits of its own. */
+export const streamedBodies: ReadonlySet<string> = new Set([`POST ${apiPrefix}/archive`]);
 
 /** A route as the router keeps it: `ALL` for middleware, parameters as `:name`. */
 export interface RegisteredRoute {

@@ -23,7 +23,9 @@ export type SystemAction =
   | 'warmup:change'
   | 'pin:read'
   | 'pin:change'
-  | 'verify:read';
+  | 'verify:read'
+  | 'archive:export'
+  | 'archive:import';
 
 /** A repository as the server knows it. */
 export interface RepositoryTarget {

@@ -16,6 +16,11 @@ export interface ApiRequest {
   readonly body?: unknown;
 }
 
+export interface ApiUpload extends Pick<ApiRequest, 'path' | 'query'> {
+  readonly contentType: string;
+  readonly body: ReadableStream<Uint8Array>;
+}
+
 /** The server refused. `code` is that of the error body. */
 export class ApiFailure extends CommandFailure {
   readonly code: string;
@@ -33,6 +38,10 @@ export interface ApiClient {
   send(request: ApiRequest): Promise<void>;
   /** An answer of one JSON value a line, as they come. The deadline holds for its beginning. */
   readLines<T>(schema: z.ZodType<T>, request: ApiRequest): AsyncGenerator<T>;
+  /** An answer of bytes, as they come. */
+  readBytes(request: ApiRequest): AsyncGenerator<Uint8Array>;
+  /** Sends a stream, however long that takes, and reads the answer's JSON. */
+  upload<T>(schema: z.ZodType<T>, request: ApiUpload): Promise<{ readonly value: T; readonly raw: unknown }>;
 }
 
 const timeoutDefaultMs = 30_000;
@@ -68,6 +77,23 @@ export function createApiClient(connection: Connection, { timeoutMs = timeoutDef
         yield parsed.data;
       }
     },
+    readBytes: async function* (request) {
+      const { response, deadline } = await openCall(connection, request, { timeoutMs, authorization: await login() });
+      deadline.end();
+      try {
+        for await (const chunk of response.body ?? []) yield chunk;
+      } catch (error) {
+        throw brokenOff(connection, error);
+      }
+    },
+    upload: async (schema, { path, query, contentType, body }) => {
+      const request = { method: 'POST', path, ...(query === undefined ? {} : { query }), stream: { contentType, body } } as const;
+      const text = await call(connection, request, { timeoutMs: Number.POSITIVE_INFINITY, authorization: await login() });
+      const raw = parseJson(text);
+      const parsed = schema.safeParse(raw);
+      if (!parsed.success) throw notUnderstood(connection);
+      return { value: parsed.data, raw };
+    },
   };
 }
 
@@ -80,7 +106,10 @@ interface CallOptions {
   readonly authorization?: string;
 }
 
-async function call(connection: Connection, request: ApiRequest, options: CallOptions): Promise<string> {
+/** A request as it is sent: with a JSON value, a stream, or nothing as its body. */
+type Outgoing = ApiRequest & { readonly stream?: Pick<ApiUpload, 'contentType' | 'body'> };
+
+async function call(connection: Connection, request: Outgoing, options: CallOptions): Promise<string> {
   const { response, deadline } = await openCall(connection, request, options);
   try {
     return await readText(response);
@@ -94,7 +123,7 @@ async function call(connection: Connection, request: ApiRequest, options: CallOp
 /** A good answer, its body unread. The deadline goes on until it is ended, for whoever reads the body in one piece. */
 async function openCall(
   connection: Connection,
-  request: ApiRequest,
+  request: Outgoing,
   { timeoutMs, authorization }: CallOptions,
 ): Promise<{ readonly response: Response; readonly deadline: { end(): void } }> {
   const target = new URL(`${connection.url}${apiPath}${request.path}`);
@@ -114,8 +143,10 @@ async function openCall(
         // What looks like a number is a name all the same.
         'x-is-resource-name': 'true',
         ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(request.stream === undefined ? {} : { 'content-type': request.stream.contentType }),
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+      ...(request.stream === undefined ? {} : { body: request.stream.body }),
       tls: { rejectUnauthorized: !insecure, ...(ca === undefined ? {} : { ca }) },
       // A proxy from the environment is not asked for this machine.
       ...(isLoopback ? noProxy : {}),
@@ -130,7 +161,8 @@ async function openCall(
 
 function startDeadline(timeoutMs: number): { readonly signal: AbortSignal; end(): void } {
   const controller = new AbortController();
-  const timer = setTimeout(() => controller.abort(new DOMException('no answer in time', 'TimeoutError')), timeoutMs);
+  const abort = (): void => controller.abort(new DOMException('no answer in time', 'TimeoutError'));
+  const timer = Number.isFinite(timeoutMs) ? setTimeout(abort, timeoutMs) : undefined;
   return { signal: controller.signal, end: () => clearTimeout(timer) };
 }
 
@@ -145,10 +177,13 @@ async function* linesOf(connection: Connection, response: Response): AsyncGenera
       for (const line of lines) if (line !== '') yield line;
     }
   } catch (error) {
-    if (error instanceof CommandFailure) throw error;
-    throw new CommandFailure(`the answer of ${connection.url} broke off`, { hint: "the server's log says more", cause: error });
+    throw error instanceof CommandFailure ? error : brokenOff(connection, error);
   }
-  if (rest !== '') throw new CommandFailure(`the answer of ${connection.url} broke off`);
+  if (rest !== '') throw brokenOff(connection, undefined);
+}
+
+function brokenOff({ url }: Connection, cause: unknown): CommandFailure {
+  return new CommandFailure(`the answer of ${url} broke off`, { hint: "the server's log says more", cause });
 }
 
 /** Bun reads `false` as "no proxy at all, whatever the environment says"; its types do not know. */

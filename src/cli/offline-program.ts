@@ -1,6 +1,7 @@
 // The commands for sites without a network, as the command line has them.
 
 import type { Command } from 'commander';
+import type { ExportOptions, ImportOptions } from './archive.ts';
 import type { addPins, listPins } from './pins.ts';
 import type { Terminal } from './terminal.ts';
 import type { VerifyOptions } from './verify.ts';
@@ -44,6 +45,7 @@ export function addOfflineCommands(program: Command, terminal: Terminal, { withS
     .action(async (images: string[], options: WarmOptions) => (await import('./warm.ts')).warm(images, options, terminal));
   addWarmups(program, terminal, { withServer, examples });
   addVerify(program, terminal, { withServer, examples });
+  addArchives(program, terminal, { withServer, examples });
   addPinCommands(program, terminal, { withServer, examples });
 }
 
@@ -89,6 +91,45 @@ function addVerify(program: Command, terminal: Terminal, { withServer, examples 
       ),
     )
     .action(async (images: string[], options: VerifyOptions) => (await import('./verify.ts')).verifyOffline(images, options, terminal));
+}
+
+function addArchives(program: Command, terminal: Terminal, { withServer, examples }: ProgramParts): void {
+  withServer(
+    program
+      .command('export')
+      .argument('[images...]', 'as one would pull them')
+      .description('write images that are here into one file: a tar with an OCI image layout')
+      .requiredOption('-o, --output <file>', 'the file to write; - is standard output')
+      .option('--file <file>', fileHelp, repeatable)
+      .option('--platform <platforms>', 'what of an index goes along: linux/amd64,linux/arm64, or all', 'linux/amd64'),
+  )
+    .addHelpText(
+      'after',
+      examples(
+        [
+          'breakwater export nginx:1.27 redis:7 -o bundle.tar',
+          'breakwater export --file compose.yaml -o - | ssh inside breakwater import -',
+        ],
+        'skopeo, podman, Docker and containerd read the file, too. An index is written whole; only the platforms named go along.',
+      ),
+    )
+    .action(async (images: string[], options: ExportOptions) => (await import('./archive.ts')).exportArchive(images, options, terminal));
+  withServer(
+    program
+      .command('import')
+      .argument('<file>', 'a tar with an OCI image layout; - is standard input')
+      .description('import the images of an archive: of `breakwater export`, `skopeo copy ... oci-archive:`, `docker save`')
+      .option('--project <project>', 'put all images into this project, below their names without the registry')
+      .option('--as <name>', 'the name of the only image, with or without a tag'),
+  )
+    .addHelpText(
+      'after',
+      examples(
+        ['breakwater import bundle.tar', 'breakwater import bundle.tar --project team-a', 'breakwater import app.tar --as team-a/app:1'],
+        'Without a name images keep theirs, and are pulled as before. An import that broke off is done again; what is here is not written twice.',
+      ),
+    )
+    .action(async (file: string, options: ImportOptions) => (await import('./archive.ts')).importArchive(file, options, terminal));
 }
 
 function addPinCommands(program: Command, terminal: Terminal, { withServer, examples }: ProgramParts): void {

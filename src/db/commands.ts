@@ -1,6 +1,7 @@
 // Every write there is, by name. A command is `(context, args) => result`: it runs inside one transaction, does no I/O of its own, and its
 // arguments and result can be cloned between threads. It throws OciError for what a client did wrong.
 
+import { adoptBlob } from './archive-commands.ts';
 import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
 import { deleteManifest, deleteTag, putManifest, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
@@ -40,6 +41,7 @@ export const commands = {
   changeSource,
   removeSource,
   orderSources,
+  adoptBlob,
   addPins,
   removePins,
   createWarmup,

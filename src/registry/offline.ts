@@ -1,4 +1,4 @@
-// What a site needs to live without a network, joined: warm-up runs, pinned sets, and whether everything is here.
+// What a site needs to live without a network, joined: warm-up runs, pinned sets, whether everything is here, and archives.
 
 import type { AccessPolicy } from '../auth/access.ts';
 import type { BlobStore } from '../blobs/store.ts';
@@ -6,9 +6,13 @@ import type { ContentQueries } from '../db/content.ts';
 import type { Database } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
+import { createExporter, type Exporter } from './archive-export.ts';
+import { createImporter, type Importer, type ImportLimits } from './archive-import.ts';
+import type { Ingest } from './ingest.ts';
 import type { NameRules } from './names.ts';
 import { createPins, type Pins } from './pins.ts';
 import type { Pull } from './pull.ts';
+import type { Repositories } from './repositories.ts';
 import { createVerifier, type Verifier } from './verify.ts';
 import { createWarmups, type Warmups } from './warmups.ts';
 
@@ -16,6 +20,8 @@ export interface Offline {
   readonly warmups: Warmups;
   readonly pins: Pins;
   readonly verifier: Verifier;
+  readonly exporter: Exporter;
+  readonly importer: Importer;
   /** Goes on with what a restart interrupted. */
   start(): Promise<void>;
   /** Ends what runs; it goes on at the next start. Before the mirror is closed. */
@@ -32,6 +38,9 @@ export interface OfflineParts {
   readonly log: Log;
   readonly store: BlobStore;
   readonly rules: { readonly staleIfErrorMs: number };
+  readonly ingest: Ingest;
+  readonly repositories: Repositories;
+  readonly limits: ImportLimits;
 }
 
 export function createOffline(parts: OfflineParts): Offline {
@@ -40,6 +49,8 @@ export function createOffline(parts: OfflineParts): Offline {
     warmups,
     pins: createPins(parts),
     verifier: createVerifier({ ...parts, ...parts.rules }),
+    exporter: createExporter(parts),
+    importer: createImporter(parts),
     start: warmups.resume,
     close: warmups.close,
   };

@@ -124,6 +124,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   deleteManifest: [{ repositoryId, digest: digest('index'), allowsSparse: false }],
   deleteBlob: [{ repositoryId, digest: digest('c') }],
   deleteProject: [{ name: 'm' }],
+  adoptBlob: [{ repositoryId, digest: digest('a') }],
   addPins: [{ set: 's', pins: [{ image: 'i:1', platforms: 'all', repository: 'p/r', reference: '1' }] }],
   removePins: [{ set: 's', images: ['i:1'] }, { set: 's' }],
   createWarmup: [{ id: 'w', name: 'n', spec: '{}' }],
