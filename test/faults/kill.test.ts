@@ -1,8 +1,9 @@
-// Sources that die while many pull: k of n, the authority among them, at random moments; the first of two. Counted: failed pulls. Measured, with wide bounds, and printed: what it costs.
+// Sources that die while many pull: k of n, the authority among them, at random moments; one that sleeps beside one
+// that is awake; the first of two. Counted: failed pulls. Measured, with wide bounds, and printed: what it costs.
 
 import { afterEach, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { type FakeSource, startFakeSource } from '../mirror/fake-source.ts';
+import { type FakeSource, on, stall, startFakeSource } from '../mirror/fake-source.ts';
 import { pull, startServer } from '../mirror/harness.ts';
 import { type Content, imageOf } from '../mirror/images.ts';
 import type { RunningBreakwater } from '../support/breakwater.ts';
@@ -12,6 +13,7 @@ import { layerOf, requireExact, type Trust, timed } from './row.ts';
 const rounds = count({ quick: 2, full: 20, env: 'BREAKWATER_KILL_ROUNDS' });
 const seed = Number(process.env['BREAKWATER_SEED'] ?? Math.floor(Math.random() * 1_000_000));
 const concurrentPulls = 200;
+const sleepBatches = count({ quick: 50, full: 500 });
 const sourceTrusts: readonly Trust[] = ['authority', 'digest-only', 'authority', 'digest-only', 'authority'];
 
 const running: { server: RunningBreakwater; sources: readonly FakeSource[] }[] = [];
@@ -93,6 +95,31 @@ test(`k of ${sourceTrusts.length} sources killed at random under ${concurrentPul
     await server.stop();
   }
 }, 600_000);
+
+test('one source that sleeps: p99 stays near that of a pool without it', async () => {
+  const figures: Record<string, number> = {};
+  for (const state of ['awake', 'asleep'] as const) {
+    const { server, sources } = await start(['authority', 'authority']);
+    await pullAll(server, sources, 20, 20_000);
+    if (state === 'asleep') sources[0]?.rule(on('*', stall));
+    const tookMs: number[] = [];
+    for (let batch = 0; batch < sleepBatches; batch++) {
+      const { failed, tookMs: batchMs } = await pullAll(server, sources, 4, 20_000);
+      expect(failed).toEqual([]);
+      tookMs.push(...batchMs);
+    }
+    // The first four learn of it.
+    figures[state] = at(
+      tookMs.sort((one, other) => one - other),
+      0.95,
+    );
+    figures[`${state}-p99`] = at(tookMs, 0.99);
+    figures[`${state}-max`] = at(tookMs, 1);
+  }
+  console.log(`asleep: ${JSON.stringify(figures)}`);
+  expect(figures['asleep'] ?? 0).toBeLessThan((figures['awake'] ?? 0) * 3 + 200);
+  expect(figures['asleep-max'] ?? 0).toBeLessThan((figures['awake-max'] ?? 0) + 5000);
+}, 120_000);
 
 test('the first source killed: the next pull is little slower, the ones after not at all', async () => {
   const { server, sources } = await start(['authority', 'authority']);

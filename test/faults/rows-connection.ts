@@ -4,7 +4,8 @@ import { expect } from 'bun:test';
 import { connect } from 'node:net';
 import { breakAt, on, stall, startFakeSource, times } from '../mirror/fake-source.ts';
 import { pull, startServer } from '../mirror/harness.ts';
-import { imageOf } from '../mirror/images.ts';
+import { type Image, imageOf } from '../mirror/images.ts';
+import { startBlackHole } from './black-hole.ts';
 import { pullWhole, resolverOf, withEngine } from './engine-row.ts';
 import { failuresOf, layerOf, type Row, requireExact, timed } from './row.ts';
 import { caFile, expiredPem, loopbackPem, otherNamePem } from './upstream.ts';
@@ -107,21 +108,6 @@ export const connectionRows: readonly Row[] = [
         for (const source of [unpinned, foreign, expired, pinned]) await source.stop();
       }
     },
-  },
-  {
-    id: 'F5',
-    name: 'ttfb-stall',
-    fact: 'a source that takes connections and says nothing gives place to the next, and is left alone from then on',
-    run: () =>
-      withEngine({ sources: [{ trust: 'digest-only' }, { trust: 'authority' }] }, async (engine, [first, second]) => {
-        const [image, later] = [imageOf([1000, 9 * mebibyte]), imageOf([1000])];
-        for (const one of [image, later]) for (const source of [first, second]) source?.add('library/app', one);
-        first?.rule(on('*', stall));
-        await pullWhole(engine, image);
-        const asked = first?.requests.length;
-        await pullWhole(engine, later);
-        expect(first?.requests.length).toBe(asked ?? 0);
-      }),
   },
   {
     id: 'F6',
@@ -242,5 +228,48 @@ export const connectionRows: readonly Row[] = [
           expect(slowly + quickly).toBeLessThan(layer.bytes.length + mebibyte);
         },
       ),
+  },
+  {
+    id: 'F3',
+    name: 'connect-blackhole',
+    fact: 'a source whose packets are dropped costs less than its connect timeout, and the next pull nothing',
+    run: async () => {
+      await using hole = await startBlackHole();
+      const honest = await startFakeSource();
+      const server = await startServer({
+        registries: { 'hole.test': [{ source: { ...honest, url: hole.url }, trust: 'digest-only' }, { source: honest }] },
+      });
+      try {
+        const [image, later] = [imageOf([1000]), imageOf([1000])];
+        for (const one of [image, later]) honest.add('library/app', one);
+        const pullThrough = async (one: Image): Promise<void> => {
+          await requireExact(pull(server, `/v2/hole.test/library/app/manifests/${one.manifest.digest}`), one.manifest);
+          await requireExact(pull(server, `/v2/hole.test/library/app/blobs/${layerOf(one).digest}`), layerOf(one));
+        };
+        const [, tookMs] = await timed(() => pullThrough(image));
+        expect(tookMs).toBeLessThan(4500);
+        const [, laterMs] = await timed(() => pullThrough(later));
+        expect(laterMs).toBeLessThan(1500);
+      } finally {
+        await server.stop();
+        await honest.stop();
+      }
+    },
+  },
+  {
+    id: 'F5',
+    name: 'ttfb-stall',
+    fact: 'a source that takes connections and says nothing is overtaken by the next long before its timeout',
+    sources: ['digest-only', 'authority'],
+    run: async ({ first, serve, get, pullImage }) => {
+      const image = serve([1000, 9 * mebibyte]);
+      first.rule(on('*', stall));
+      const [, tookMs] = await timed(() => pullImage(image));
+      // One manifest and two blobs, each with ten seconds to its timeout.
+      expect(tookMs).toBeLessThan(9000);
+      expect((await get('manifests/v1')).digest).toBe(image.manifest.digest);
+      const [, laterMs] = await timed(() => pullImage(serve([1000])));
+      expect(laterMs).toBeLessThan(3000);
+    },
   },
 ];

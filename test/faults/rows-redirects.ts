@@ -237,4 +237,20 @@ export const redirectRows: readonly Row[] = [
       }
     },
   },
+  {
+    id: 'F35',
+    name: 'redirect-dead-cdn',
+    fact: 'blobs behind a dead CDN come from the next source, while this one still serves manifests',
+    sources: ['digest-only', 'authority'],
+    run: ({ first, second, serve, pullImage }) =>
+      withCdn(async (cdn) => {
+        await cdn.down();
+        redirectBlobs(first, (request) => `${cdn.url}${request.path}`);
+        for (const image of [serve([1000]), serve([1000]), serve([1000])]) {
+          await pullImage(image);
+          expect(first.count(image.manifest.digest)).toBe(1);
+          expect(second.count(layerOf(image).digest)).toBe(1);
+        }
+      }),
+  },
 ];
