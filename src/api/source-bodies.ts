@@ -4,10 +4,12 @@
 import { writeSource } from '../config/source-entry.ts';
 import { toConfig } from '../registry/source-values.ts';
 import type { RegistryView, SourceView } from '../registry/sources.ts';
+import type { Quota } from '../upstream/quota.ts';
 import type { RegistryBody, SourceBody, SourceDetail } from './source-schemas.ts';
 
 export function presentSource({ record, snapshot }: SourceView): SourceBody {
-  const { lastAtMs, averageMs, firstByteP95Ms, verdicts, blockedForMs, ...rest } = snapshot;
+  const { lastAtMs, averageMs, firstByteP95Ms, verdicts, blockedForMs, quota, quotas, spentForMs, bytesPerSecond, hosts, ...rest } =
+    snapshot;
   const { limits, scope, operator, proxy } = record.details;
   return {
     id: record.id,
@@ -26,6 +28,11 @@ export function presentSource({ record, snapshot }: SourceView): SourceBody {
     blockedForMs: Math.ceil(blockedForMs),
     ...(averageMs === undefined ? {} : { averageMs: Math.round(averageMs) }),
     ...(firstByteP95Ms === undefined ? {} : { firstByteP95Ms: Math.round(firstByteP95Ms) }),
+    ...(quota === undefined ? {} : { quota: presentQuota(quota) }),
+    ...(quotas === undefined ? {} : { quotas: quotas.map((each) => ({ login: each.credentialId, ...presentQuota(each) })) }),
+    ...(spentForMs === undefined ? {} : { spentForMs: Math.ceil(spentForMs) }),
+    ...(bytesPerSecond === undefined ? {} : { bytesPerSecond: rounded(bytesPerSecond) }),
+    ...(hosts === undefined ? {} : { hosts: hosts.map((host) => ({ ...host, blockedForMs: Math.ceil(host.blockedForMs) })) }),
     ...(lastAtMs === undefined ? {} : { lastAt: new Date(lastAtMs).toISOString() }),
   };
 }
@@ -49,4 +56,12 @@ export function presentRegistry(view: RegistryView): RegistryBody {
     origin: view.origin,
     sources: view.sources.map(presentSource),
   };
+}
+
+function presentQuota({ limit, remaining, windowSeconds }: Quota): Quota {
+  return { limit, remaining, windowSeconds };
+}
+
+function rounded(rates: NonNullable<SourceView['snapshot']['bytesPerSecond']>): NonNullable<SourceBody['bytesPerSecond']> {
+  return Object.fromEntries(Object.entries(rates).map(([name, rate]) => [name, Math.round(rate)]));
 }

@@ -48,6 +48,19 @@ export const sourceSchema = z
       .object({ limit: z.number(), remaining: z.number(), windowSeconds: z.number() })
       .optional()
       .meta({ description: 'pulls it allows, as last heard, of the login used last' }),
+    quotas: z
+      .array(z.object({ login: z.string(), limit: z.number(), remaining: z.number(), windowSeconds: z.number() }))
+      .optional()
+      .meta({ description: 'the same of each login that was told one; `anonymous` is none' }),
+    spentForMs: z.number().optional().meta({ description: 'how long no manifest is fetched there because its pull quota is spent' }),
+    bytesPerSecond: z
+      .object({ small: z.number().optional(), medium: z.number().optional(), large: z.number().optional() })
+      .optional()
+      .meta({ description: 'while a body comes: below 1 MiB, below 64 MiB, larger' }),
+    hosts: z
+      .array(z.object({ origin: z.string(), state: z.enum(['failing', 'open', 'half-open']), blockedForMs: z.number() }))
+      .optional()
+      .meta({ description: 'hosts its redirects lead to that do not work; what comes from there is fetched elsewhere' }),
     firstByteP95Ms: z.number().optional().meta({ description: '95th percentile of the time to the first byte' }),
   })
   .meta({ id: 'Source' });

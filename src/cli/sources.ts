@@ -21,7 +21,8 @@ export function formatSources(registries: readonly RegistrySources[], nowMs: num
   const rows = registries.flatMap(({ registry, sources }) =>
     sources.map((source) => [String(source.id), registry, ...cells(source, nowMs)]),
   );
-  return formatTable([['ID', 'REGISTRY', 'SOURCE', 'TRUST', 'PRIORITY', 'STATE', 'LAST', 'OK', 'FAILED', 'AVERAGE', 'RECEIVED'], ...rows]);
+  const heads = ['ID', 'REGISTRY', 'SOURCE', 'TRUST', 'PRIORITY', 'STATE', 'LAST', 'OK', 'FAILED', 'AVERAGE', 'RECEIVED', 'QUOTA LEFT'];
+  return formatTable([heads, ...rows]);
 }
 
 function cells(source: SourceBody, nowMs: number): string[] {
@@ -30,13 +31,25 @@ function cells(source: SourceBody, nowMs: number): string[] {
     source.url,
     source.trust,
     String(source.priority),
-    !source.enabled ? 'disabled' : source.blockedForMs > 0 ? `${source.state} (${formatDuration(source.blockedForMs)})` : source.state,
+    stateText(source),
     last,
     String(source.succeeded),
     String(source.failed),
     source.averageMs === undefined ? '-' : formatDuration(source.averageMs),
     formatBytes(source.bytes),
+    source.quota === undefined ? '-' : `${source.quota.remaining} of ${source.quota.limit}`,
   ];
+}
+
+/** With how long it lasts, and what of it is not asked for although it is up. */
+function stateText(source: SourceBody): string {
+  if (!source.enabled) return 'disabled';
+  const notes = [
+    ...(source.blockedForMs > 0 ? [formatDuration(source.blockedForMs)] : []),
+    ...(source.spentForMs === undefined ? [] : [`no manifests: quota spent, ${formatDuration(source.spentForMs)}`]),
+    ...(source.hosts ?? []).map((host) => `${host.origin} ${host.state}`),
+  ];
+  return notes.length === 0 ? source.state : `${source.state} (${notes.join('; ')})`;
 }
 
 function ago(time: string | undefined, nowMs: number): string {
