@@ -114,8 +114,8 @@ describe('sources and explain', () => {
   test('sources prints a table for people and the list of the API for programs', async () => {
     const { stdout, code } = await run('sources');
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^REGISTRY +SOURCE +TRUST +PRIORITY +STATE +LAST +OK +FAILED +AVERAGE +RECEIVED +QUOTA LEFT$/m);
-    expect(stdout).toMatch(/^docker\.io +http:\/\/127\.0\.0\.1:1 +authority +\d+ +up +never asked +0 +0 +- +0 B$/m);
+    expect(stdout).toMatch(/^ID +REGISTRY +SOURCE +TRUST +PRIORITY +STATE +LAST +OK +FAILED +AVERAGE +RECEIVED +QUOTA LEFT$/m);
+    expect(stdout).toMatch(/^\d+ +docker\.io +http:\/\/127\.0\.0\.1:1 +authority +\d+ +up +never asked +0 +0 +- +0 B +-$/m);
     expect(z.array(registrySourcesSchema).parse(await json('sources'))[0]?.registry).toBe('docker.io');
   });
 
