@@ -221,7 +221,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   });
   const api = createApi({
     projects: createProjects({ database, names, cache: projectCache }),
-    explain: createExplain({ database, names, mirror }),
+    explain: createExplain({ database, names, mirror, pool }),
     offline,
     sources,
     version: pkg.version,

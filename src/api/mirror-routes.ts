@@ -17,5 +17,8 @@ const explain = createRoute({
 });
 
 export const mirrorRoutes: RouteGroup = (router, parts) => {
-  router.openapi(explain, async (c) => c.json(await parts.explain.explain(c.req.valid('query').image), 200));
+  router.openapi(explain, async (c) => {
+    const host = c.req.header('host')?.toLowerCase();
+    return c.json(await parts.explain.explain(c.req.valid('query').image, host === undefined ? [] : [host]), 200);
+  });
 };

@@ -102,10 +102,31 @@ export const explanationSchema = z
     digest: digest.optional(),
     cached: z.boolean(),
     tag: z
-      .object({ trust: z.string(), verifiedAt: time.optional(), checkedAt: time.optional(), trail: trailSchema.optional() })
+      .object({
+        trust: z.string(),
+        verifiedAt: time.optional(),
+        checkedAt: time.optional(),
+        removedAt: time.optional().meta({ description: 'when its registry was last heard to have no such tag any more' }),
+        trail: trailSchema.optional(),
+      })
       .optional()
       .meta({ description: 'why the tag means this digest' }),
     blobs: z.array(explainedBlobSchema).readonly(),
+    absence: z
+      .object({ at: time, forMs: z.number(), reason: z.string() })
+      .optional()
+      .meta({ description: 'the registry said that it is not there; repeated without asking for so long' }),
+    drift: trailSchema.optional().meta({ description: 'sources that gave another digest for this tag' }),
+    equivalents: z
+      .array(z.string())
+      .readonly()
+      .optional()
+      .meta({ description: 'repositories asked for its digests when all sources fail' }),
+    sources: z
+      .array(z.object({ url: z.string(), trust: z.string(), state: z.string(), evidence: z.string().optional() }))
+      .readonly()
+      .optional()
+      .meta({ description: 'in the order they would be asked now' }),
     lastFailure: trailSchema.optional().meta({ description: 'of the last pull that failed, since the server started' }),
   })
   .meta({ id: 'Explanation' });

@@ -60,6 +60,17 @@ test('the tag, every interval, every failed attempt and the last failure are tol
         },
         { digest, kind: 'config', sizeBytes: 100, cached: false, segments: [], attempts: [] },
       ],
+      absence: { at: '2026-11-24T08:09:50.000Z', forMs: 20_000, reason: 'https://hub has no such thing' },
+      drift: {
+        atMs: nowMs,
+        reason: 'the tag means sha256:aa',
+        attempts: [{ source: 'https://m', verdict: 'ok', detail: 'said sha256:bb: this source is behind', ms: 0, bytes: 0 }],
+      },
+      equivalents: ['public.ecr.aws/docker/library/app'],
+      sources: [
+        { url: 'https://hub', trust: 'authority', state: 'up' },
+        { url: 'https://m', trust: 'digest-only', state: 'quarantined', evidence: 'it lied' },
+      ],
       lastFailure: { atMs: nowMs - 5000, attempts: [{ source: 'https://one', verdict: 'server-error', status: 503, ms: 3, bytes: 0 }] },
     },
     nowMs,
@@ -72,6 +83,11 @@ test('the tag, every interval, every failed attempt and the last failure are tol
   expect(text).toContain('bytes 1048576-3145727 (2.0 MiB) from https://two');
   expect(text).toContain('https://one truncated (800 ms, 1.0 MiB): the connection was lost');
   expect(text).not.toContain('https://two ok');
+  expect(text).toContain('not there: https://hub has no such thing, 2026-11-24 08:09:50 UTC (10 s ago); asked again in 20 s');
+  expect(text).toContain('https://m ok (0 ms): said sha256:bb: this source is behind');
+  expect(text).toContain('https://hub authority, up\n');
+  expect(text).toContain('https://m digest-only, quarantined: it lied');
+  expect(text).toContain('when all fail, by digest: public.ecr.aws/docker/library/app');
   expect(text).toContain('not here');
   expect(text).toContain('last failure 2026-11-24 08:09:55 UTC (5 s ago)\n  https://one server-error 503 (3 ms)');
 });

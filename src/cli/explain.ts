@@ -27,6 +27,7 @@ export function formatExplanation(found: ExplanationBody, nowMs: number): string
     ...tagLines(found, nowMs),
   ];
   if (found.blobs.length > 0) lines.push('', `${found.blobs.length} parts, ${cachedWords(found.blobs)}`, ...found.blobs.flatMap(blobLines));
+  lines.push(...standingLines(found, nowMs));
   const { lastFailure } = found;
   if (lastFailure !== undefined) {
     const at = formatTime(new Date(lastFailure.atMs).toISOString(), nowMs);
@@ -39,6 +40,20 @@ export function formatExplanation(found: ExplanationBody, nowMs: number): string
   return lines.map((line) => `${plain(line)}\n`).join('');
 }
 
+/** What stands against it now: the registry's word, sources that are not believed, and where else its digests are looked for. */
+function standingLines({ absence, drift, sources = [], equivalents = [] }: ExplanationBody, nowMs: number): string[] {
+  const lines: string[] = [];
+  if (absence !== undefined)
+    lines.push('', `not there: ${absence.reason}, ${formatTime(absence.at, nowMs)}; asked again in ${formatDuration(absence.forMs)}`);
+  if (drift !== undefined)
+    lines.push('', `other digests${reasonWords(drift.reason)}`, ...drift.attempts.map((attempt) => `  ${attemptWords(attempt)}`));
+  if (sources.length > 0) lines.push('', 'sources, in the order they would be asked');
+  for (const { url, trust, state, evidence } of sources)
+    lines.push(`  ${url} ${trust}, ${state}${evidence === undefined ? '' : `: ${evidence}`}`);
+  if (equivalents.length > 0) lines.push('', `when all fail, by digest: ${equivalents.join(', ')}`);
+  return lines;
+}
+
 function tagLines({ tag, kind }: ExplanationBody, nowMs: number): string[] {
   if (tag === undefined) return [];
   const isPushed = tag.verifiedAt === undefined && tag.checkedAt === undefined;
@@ -47,6 +62,7 @@ function tagLines({ tag, kind }: ExplanationBody, nowMs: number): string[] {
     `  tag         ${tag.trust}`,
     `  verified    ${tag.verifiedAt === undefined ? 'never' : formatTime(tag.verifiedAt, nowMs)}`,
     ...(tag.checkedAt === undefined ? [] : [`  checked     ${formatTime(tag.checkedAt, nowMs)}`]),
+    ...(tag.removedAt === undefined ? [] : [`  removed     ${formatTime(tag.removedAt, nowMs)}, by its registry`]),
     ...(tag.trail?.reason === undefined ? [] : [`  because     ${tag.trail.reason}`]),
     ...(tag.trail?.attempts ?? []).map((attempt) => `    ${attemptWords(attempt)}`),
   ];

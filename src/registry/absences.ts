@@ -21,6 +21,8 @@ export interface Absence {
   /** Who said so, for people. */
   readonly reason: string;
   readonly attempts: readonly Attempt[];
+  /** Said before, not just now. */
+  readonly isRepeated: boolean;
 }
 
 export interface Absences {
@@ -38,7 +40,7 @@ export interface Absences {
 /** What is cached of a tag, as far as it matters here. */
 type Cached = Pick<StoredTag, 'digest' | 'removedAtMs'>;
 
-interface Entry extends Omit<Absence, 'forMs'> {
+interface Entry extends Omit<Absence, 'forMs' | 'isRepeated'> {
   readonly untilMs: number;
   /** What was cached of the tag then; empty for nothing. */
   readonly cached: string;
@@ -66,6 +68,7 @@ export function createAbsences(options: { notFoundTtlMs: number | undefined; clo
     forMs: entry.untilMs - clock.monotonicMs(),
     reason: entry.reason,
     attempts: entry.attempts,
+    isRepeated: true,
   });
   const note = (key: string, goneKey: string, said: { known: Cached | undefined; attempts: readonly Attempt[] }): Absence => {
     const last = said.attempts.findLast((attempt) => attempt.verdict === 'gone' || attempt.verdict === 'not-found');
@@ -80,7 +83,7 @@ export function createAbsences(options: { notFoundTtlMs: number | undefined; clo
       cached: tokenOf(said.known),
     };
     if (entry.untilMs > clock.monotonicMs()) entries.set(isGone ? goneKey : key, entry);
-    return present(entry);
+    return { ...present(entry), isRepeated: false };
   };
 
   return {
@@ -121,6 +124,6 @@ function tokenOf(cached: Cached | undefined): string {
 /** What a client is told of it: MANIFEST_UNKNOWN, with who said so. */
 export function absent(absence: Absence, reference: { readonly tag: Tag } | { readonly digest: Digest }): OciError {
   return new OciError('MANIFEST_UNKNOWN', `there is no such manifest in this repository: ${absence.reason}`, {
-    detail: { ...reference, attempts: absence.attempts },
+    detail: { ...reference, attempts: absence.attempts, ...(absence.isRepeated ? { repeated: true } : {}) },
   });
 }

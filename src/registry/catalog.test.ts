@@ -48,6 +48,8 @@ function catalogWith(upstream: { tags?: readonly string[]; referrers?: readonly 
     lastFailure: () => undefined,
     absence: () => undefined,
     drift: () => undefined,
+    doubt: () => undefined,
+    equivalents: () => [],
     close: async () => undefined,
   };
   return createCatalog({ database, content: prepareContentQueries(database), mirror, limits: { sizeDefault: 3, sizeMax: 5 } });

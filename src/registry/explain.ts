@@ -7,9 +7,10 @@ import type { Database } from '../db/database.ts';
 import { type Digest, requireDigest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { requireTag } from '../oci/reference.ts';
-import { parseImage } from './image-name.ts';
+import { parseImage, withoutOwnHost } from './image-name.ts';
 import type { Mirror } from './mirror.ts';
 import { type NameRules, resolveName } from './names.ts';
+import type { SourcePool } from './source-pool.ts';
 import { type Attempt, parseTrail, type Segment, type Trail } from './trail.ts';
 
 export interface ExplainedBlob {
@@ -32,7 +33,22 @@ export interface Explanation {
   readonly reference: string;
   readonly digest?: Digest;
   readonly cached: boolean;
-  readonly tag?: { readonly trust: string; readonly verifiedAt?: string; readonly checkedAt?: string; readonly trail?: Trail };
+  readonly tag?: {
+    readonly trust: string;
+    readonly verifiedAt?: string;
+    readonly checkedAt?: string;
+    /** When its registry was last heard to say that it has no such tag any more. */
+    readonly removedAt?: string;
+    readonly trail?: Trail;
+  };
+  /** An authority's word that it is not there, which is repeated without asking for so long. */
+  readonly absence?: { readonly at: string; readonly forMs: number; readonly reason: string };
+  /** Sources that gave another digest for this tag. */
+  readonly drift?: Trail;
+  /** Repositories that are asked for its digests when all sources have failed. */
+  readonly equivalents?: readonly string[];
+  /** The sources in the order they would be asked now, and what stands against one. */
+  readonly sources?: readonly { readonly url: string; readonly trust: string; readonly state: string; readonly evidence?: string }[];
   /** Config and layers of the image, and of every cached child of an index. */
   readonly blobs: readonly ExplainedBlob[];
   /** Why the last pull of it failed. */
@@ -40,16 +56,20 @@ export interface Explanation {
 }
 
 export interface Explain {
-  /** `image` as one would pull it: `debian:v1`, `library/debian`, `ghcr.io/owner/app@sha256:...`. */
-  explain(image: string): Promise<Explanation>;
+  /**
+   * `image` as one would pull it: `debian:v1`, `library/debian`, `ghcr.io/owner/app@sha256:...`, or with this server's own address in front, one of
+   * `ownHosts` or a loopback one.
+   */
+  explain(image: string, ownHosts?: readonly string[]): Promise<Explanation>;
 }
 
 const childrenMax = 200;
 
-export function createExplain({ database, names, mirror }: { database: Database; names: NameRules; mirror: Mirror }): Explain {
+export function createExplain(options: { database: Database; names: NameRules; mirror: Mirror; pool: SourcePool }): Explain {
+  const { database, names, mirror, pool } = options;
   return {
-    explain: async (image) => {
-      const { name, reference } = parseImage(image);
+    explain: async (image, ownHosts = []) => {
+      const { name, reference } = parseImage(withoutOwnHost(image, ownHosts));
       const resolved = await resolveName(names, name, undefined);
       if (resolved === undefined) throw new OciError('NAME_UNKNOWN', `${name} means nothing here: no such project, and no root registry`);
       const local = await look(resolved, reference);
@@ -66,9 +86,33 @@ export function createExplain({ database, names, mirror }: { database: Database;
         cached: found.digest !== undefined,
         ...found,
         ...(failure === undefined ? {} : { lastFailure: failure }),
+        ...(target.upstream === undefined ? {} : standing(target.name, target.upstream, reference)),
       };
     },
   };
+
+  /** What the mirror has in mind about it now. */
+  function standing(
+    name: string,
+    { registry, repository }: NonNullable<RepositoryTarget['upstream']>,
+    reference: string,
+  ): Pick<Explanation, 'absence' | 'drift' | 'equivalents' | 'sources'> {
+    const absence = mirror.absence(name, reference);
+    const drift = mirror.drift(name, reference);
+    const sources = pool.ranked(registry, repository).map((source) => {
+      const { state, evidence } = pool.snapshot(source);
+      const doubt = mirror.doubt(source) ?? (state === 'quarantined' ? evidence : undefined);
+      return { url: source.url, trust: source.trust, state, ...(doubt === undefined ? {} : { evidence: doubt }) };
+    });
+    return {
+      ...(absence === undefined
+        ? {}
+        : { absence: { at: new Date(absence.atMs).toISOString(), forMs: Math.round(absence.forMs), reason: absence.reason } }),
+      ...(drift === undefined ? {} : { drift }),
+      equivalents: mirror.equivalents(registry, repository).map((other) => `${other.registry}/${other.repository}`),
+      sources,
+    };
+  }
 
   async function look(target: RepositoryTarget, reference: string): Promise<Pick<Explanation, 'digest' | 'tag' | 'blobs'>> {
     const tag = reference.includes(':') ? undefined : await readTagTrail(database.read, target.name, requireTag(reference));
@@ -85,6 +129,7 @@ export function createExplain({ database, names, mirror }: { database: Database;
               trust: tag.trust,
               ...(tag.verifiedAtMs === null ? {} : { verifiedAt: new Date(tag.verifiedAtMs).toISOString() }),
               ...(tag.checkedAtMs === null ? {} : { checkedAt: new Date(tag.checkedAtMs).toISOString() }),
+              ...(tag.removedAtMs === null ? {} : { removedAt: new Date(tag.removedAtMs).toISOString() }),
               ...(trail === undefined ? {} : { trail }),
             },
           }),

@@ -42,6 +42,17 @@ export async function resolveImage(names: NameRules, image: string): Promise<Res
   return { target, reference: requireReference(reference) };
 }
 
+/**
+ * The image without this server's own address in front (`127.0.0.1:5000/library/x:1`), as people copy it from a pull. `ownHosts` are the names it
+ * is known under; a loopback address is always its own.
+ */
+export function withoutOwnHost(image: string, ownHosts: readonly string[]): string {
+  const host = hostOf(image);
+  if (host === undefined) return image;
+  const isLoopback = /^(?:localhost|127\.\d{1,3}\.\d{1,3}\.\d{1,3}|\[::1\])(?::\d{1,5})?$/.test(host);
+  return isLoopback || ownHosts.includes(host.toLowerCase()) ? image.slice(host.length + 1) : image;
+}
+
 /** The first part when it is a host, as Docker tells it: with a dot or a port, or `localhost`. */
 function hostOf(image: string): string | undefined {
   const slash = image.indexOf('/');

@@ -45,10 +45,12 @@ export function createManifestFetcher(options: {
   hedging: Hedging;
   absences: Absences;
   equivalentsOf: EquivalentsOf;
+  /** It was served, although not by the first source that was asked. */
+  onDetour: (key: string, attempts: readonly Attempt[]) => void;
   timings: MirrorTimings;
   clock: Clock;
 }): ManifestFetcher {
-  const { content, repositories, ingest, client, pool, absences, equivalentsOf, timings, clock } = options;
+  const { content, repositories, ingest, client, pool, absences, equivalentsOf, onDetour, timings, clock } = options;
   const race: SourceRaceParts = options;
   const flights = createSingleFlight<ManifestAnswer>();
 
@@ -107,12 +109,14 @@ export function createManifestFetcher(options: {
     };
     const own = await ask(target.upstream, deadlineMs);
     if (own !== undefined) {
+      if (attempts.length > 1) onDetour(`${target.name} ${digest}`, attempts);
       await keep(target, own, formatTrail({ atMs: clock.nowMs(), attempts }));
       return own;
     }
     for (const other of equivalentsOf(registry, repository)) {
       const found = await ask(other, Math.max(deadlineMs, clock.monotonicMs() + elsewhereMs));
       if (found === undefined) continue;
+      onDetour(`${target.name} ${digest}`, attempts);
       const reason = `no source of ${registry}/${repository} gave it; ${other.registry}/${other.repository} has the same digest`;
       await keep(target, found, formatTrail({ atMs: clock.nowMs(), attempts, reason }));
       return found;

@@ -6,10 +6,11 @@ import { createLru } from '../lib/lru.ts';
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { formatReference, type Reference, type Tag } from '../oci/reference.ts';
+import type { Source } from '../upstream/source.ts';
 import { type Absence, createAbsences } from './absences.ts';
 import type { OnAlarm } from './alarms.ts';
 import type { BlobAnswer, BlobRequest, ManifestAnswer, ReferrerDescriptor } from './answers.ts';
-import { createEquivalents, type Equivalent } from './equivalents.ts';
+import { createEquivalents, type Equivalent, type EquivalentsOf } from './equivalents.ts';
 import { createHedging } from './hedging.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
 import { createMirrorBlobs, type MirrorBlobsOptions } from './mirror-blobs.ts';
@@ -37,6 +38,10 @@ export interface Mirror {
   absence(name: string, reference: string): Absence | undefined;
   /** Which sources gave another digest for this tag, since the server started. */
   drift(name: string, tag: string): Trail | undefined;
+  /** Why the word of this source on tags does not count now. */
+  doubt(source: Source): string | undefined;
+  /** Repositories that are asked for a digest when all sources of this one have failed. */
+  equivalents: EquivalentsOf;
   /** Ends fills under way. */
   close(): Promise<void>;
 }
@@ -54,7 +59,16 @@ export function createMirror(options: MirrorOptions): Mirror {
   const { rules, clock } = options;
   const timings = { ...mirrorTimings, ...options.timings };
   const failures = createLru<string, Trail>({ maxEntries: rememberedFailuresMax });
-  const onFailure = (key: string, attempts: readonly Attempt[]): void => failures.set(key, { atMs: clock.nowMs(), attempts });
+  const told = new WeakSet<OciError>();
+  const logPull = (key: string, attempts: readonly Attempt[], outcome: string): void => {
+    const [repository, reference] = key.split(' ');
+    options.log?.info('mirror.pull', { repository, reference, outcome, sources: attempts.map(attemptLine).join('; ') });
+  };
+  const onFailure = (key: string, attempts: readonly Attempt[]): void => {
+    failures.set(key, { atMs: clock.nowMs(), attempts });
+    logPull(key, attempts, 'failed');
+  };
+  const onDetour = (key: string, attempts: readonly Attempt[]): void => logPull(key, attempts, 'served');
   const onAlarm: OnAlarm = (kind, fields) => {
     options.log?.warn(`mirror.${kind}`, fields);
     options.onAlarm?.(kind, fields);
@@ -62,7 +76,7 @@ export function createMirror(options: MirrorOptions): Mirror {
   const absences = createAbsences({ notFoundTtlMs: rules.notFoundTtlMs, clock });
   const hedging = createHedging({ clock });
   const equivalentsOf = createEquivalents({ equivalents: options.equivalents ?? [], pool: options.pool });
-  const parts = { ...options, timings, onFailure, onAlarm, absences, hedging, equivalentsOf };
+  const parts = { ...options, timings, onFailure, onDetour, onAlarm, absences, hedging, equivalentsOf };
   const fetcher = createManifestFetcher(parts);
   const drift = createTagDrift(parts);
   const witnesses = createTagWitnesses({ ...parts, fetcher, drift });
@@ -77,7 +91,10 @@ export function createMirror(options: MirrorOptions): Mirror {
         return await (reference.kind === 'tag' ? tagResolver.resolve(target, reference.tag) : fetcher.byDigest(target, reference.digest));
       } catch (error) {
         const attempts = attemptsOf(error);
-        if (attempts !== undefined) onFailure(`${target.name} ${formatReference(reference)}`, attempts);
+        // A herd shares one error.
+        const isNews = error instanceof OciError && !told.has(error) && !isRepeated(error);
+        if (isNews) told.add(error);
+        if (attempts !== undefined && isNews) onFailure(`${target.name} ${formatReference(reference)}`, attempts);
         throw error;
       }
     },
@@ -87,11 +104,24 @@ export function createMirror(options: MirrorOptions): Mirror {
     lastFailure: (name, reference) => failures.get(`${name} ${reference}`),
     absence: absences.peek,
     drift: drift.evidence,
+    doubt: drift.doubt,
+    equivalents: equivalentsOf,
     close: async () => {
       await drift.settle();
       await blobs.close();
     },
   };
+}
+
+/** It was said before, and logged then. */
+function isRepeated(error: unknown): boolean {
+  const detail = error instanceof OciError ? error.detail : undefined;
+  return typeof detail === 'object' && detail !== null && 'repeated' in detail;
+}
+
+/** One attempt in a log line. */
+function attemptLine({ source, verdict, status, detail, ms }: Attempt): string {
+  return `${source} ${verdict}${status === undefined ? '' : ` ${status}`} ${ms} ms${detail === undefined ? '' : ` (${detail})`}`;
 }
 
 /** What the sources said, out of the error a client gets. */

@@ -49,6 +49,8 @@ export async function resolveName(
   const slash = name.indexOf('/');
   const project = await rules.projects.byName(slash === -1 ? name : name.slice(0, slash));
   if (project !== undefined && slash !== -1) return projectTarget(rules, project, name, name.slice(slash + 1));
+  const alias = slash === -1 ? '' : name.slice(0, slash);
+  if (canonicalRegistry(alias) !== alias) return resolveName(rules, requireRepositoryName(name.slice(slash + 1)), alias);
   if (rules.rootRegistry === undefined) return undefined;
   requireEgress(rules, rules.rootRegistry);
   return mirrorTarget(rules, rules.rootRegistry, name);

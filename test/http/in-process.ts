@@ -51,6 +51,8 @@ const noMirror: Mirror = {
   lastFailure: () => undefined,
   absence: () => undefined,
   drift: () => undefined,
+  doubt: () => undefined,
+  equivalents: () => [],
   close: async () => undefined,
 };
 
