@@ -129,6 +129,17 @@ export async function orderSources(registry: string, words: readonly string[], o
   await terminal.write(options.json === true ? toJson(raw) : lines.join(''));
 }
 
+/** JSON: the registry. */
+export async function setPublic(registry: string, who: 'yes' | 'no' | 'auto', options: OutputOptions, terminal: Terminal): Promise<void> {
+  const client = createApiClient(await resolveConnection(options, terminal));
+  const body = { public: who === 'auto' ? null : who === 'yes' };
+  const path = `/registries/${encodeURIComponent(registry)}`;
+  const { value, raw } = await client.read(registrySchema, { method: 'PATCH', path, body });
+  const isPublic = value.public ?? !value.restricted;
+  const text = `the mirror of ${value.name} is ${isPublic ? 'public' : 'private: a pull needs a login'}`;
+  await terminal.write(options.json === true ? toJson(raw) : `${plain(text)}\n`);
+}
+
 async function patch(client: ApiClient, id: number, body: object) {
   return (await client.read(changedSourceSchema, { method: 'PATCH', path: `/sources/${id}`, body })).value;
 }

@@ -1,7 +1,7 @@
 // The commands about sources, as the command line has them. What concerns the source has names that the options of the server do not have:
 // `--password-file` and `--insecure` are about the connection to Breakwater itself.
 
-import { type Command, Option } from 'commander';
+import { Argument, type Command, Option } from 'commander';
 import type { OutputOptions } from './project.ts';
 import type { ChangeOptions, PickOptions, RemoveOptions } from './source-changes.ts';
 import type { AddOptions } from './source-options.ts';
@@ -113,6 +113,18 @@ export function addSourceCommands(program: Command, terminal: Terminal, { withSe
     .addHelpText('after', examples(['breakwater sources order docker.io 7 3 5']))
     .action(async (registry: string, ids: string[], options: OutputOptions) =>
       (await import('./source-changes.ts')).orderSources(registry, ids, options, terminal),
+    );
+
+  withServer(
+    group
+      .command('public')
+      .argument('<registry>')
+      .addArgument(new Argument('<who>', 'auto: everybody, unless a source of it has, or had, credentials').choices(['yes', 'no', 'auto'])),
+  )
+    .description('say whether everybody may pull through the mirror of a registry')
+    .addHelpText('after', examples(['breakwater sources public docker.io yes']))
+    .action(async (registry: string, who: 'yes' | 'no' | 'auto', options: OutputOptions) =>
+      (await import('./source-changes.ts')).setPublic(registry, who, options, terminal),
     );
 
   withServer(

@@ -124,7 +124,7 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
     const warnings =
       !wasRestricted && after?.isRestricted === true && after.isPublic === undefined
         ? [
-            `the mirror of ${registry} can no longer be pulled from without a login, because what credentials open is not for everybody; to make it public all the same, set the registry public`,
+            `the mirror of ${registry} can no longer be pulled from without a login, because what credentials open is not for everybody; to make it public all the same: breakwater sources public ${registry} yes`,
           ]
         : [];
     return { ...view(record), warnings };

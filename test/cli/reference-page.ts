@@ -48,7 +48,7 @@ output is one JSON document, whose members stay as they are:
 | \`sources set\` | \`SourceDetail\` |
 | \`sources enable\`, \`sources disable\` | \`[SourceDetail]\` |
 | \`sources remove\` | \`{"removed": [{"id", "registry", "url"}]}\`; of a whole registry \`{"removedRegistry": name}\` |
-| \`sources order\` | \`Registry\` |
+| \`sources order\`, \`sources public\` | \`Registry\` |
 | \`sources test\` | \`[{"id", "registry", "url", "ok", "steps"}]\` |
 | \`sources import\` | \`{"files": [{"file", "kind"}], "sources": [{"action": "add" or "skip", "registry", "url", "trust", "priority", "place", "reason", "flag", "warnings", ...}], "remarks": [{"place", "text"}]}\`; with --test \`tests\`, with --yes \`results\` |
 | \`explain\` | \`Explanation\` |

@@ -96,6 +96,11 @@ test('a password comes from a file and is printed nowhere', async () => {
   ];
   for (const text of [...listed, server.logs()]) expect(text).not.toContain(password);
   expect((await registryOf(server, 'new.test'))?.restricted).toBe(true);
+  expect(await pullStatus(server, 'new.test', two.image, '1')).toBe(401);
+  expect((await run('public', 'new.test', 'yes')).stdout).toBe('the mirror of new.test is public\n');
+  expect(await pullStatus(server, 'new.test', two.image, '1')).toBe(200);
+  expect(await json('public', 'new.test', 'auto')).toMatchObject({ name: 'new.test', restricted: true });
+  expect(await pullStatus(server, 'new.test', two.image, '1')).toBe(401);
 }, 60_000);
 
 test('disable and enable are seen in the list; the order is that of the ids', async () => {

@@ -230,13 +230,46 @@ test('a registry is removed with its empty mirror, and one that holds content on
   expect((await send(server, '/projects/empty.test', { headers: { 'x-is-resource-name': 'true' } })).status).toBe(404);
 });
 
+test('changes made at once are all there, in the list and in the pool', async () => {
+  const image = imageOf([2000]);
+  const last = await newHolder(image);
+  await addRegistry('many.test', []);
+  const urls = Array.from({ length: 20 }, (_, index) => `http://127.0.0.1:1/p${index}`);
+  await Promise.all([...urls, last.url].map((url) => add('many.test', url)));
+  expect((await sourcesOf(server, 'many.test')).map((source) => source.url).sort()).toEqual([...urls, last.url].sort());
+  expect(await pullStatus(server, 'many.test', image)).toBe(200);
+});
+
+test('no pull fails while another source is switched off and on again', async () => {
+  const images = Array.from({ length: 40 }, () => imageOf([1]));
+  const [steady, flapping] = [await newHolder(), await newHolder()];
+  for (const image of images) for (const source of [steady, flapping]) source.add(repository, image);
+  const registry = await addRegistry('flap.test', [
+    { url: flapping.url, trust: 'authority', priority: 1 },
+    { url: steady.url, trust: 'authority', priority: 2 },
+  ]);
+  const id = registry.sources.find((source) => source.url === flapping.url)?.id;
+  let isPulling = true;
+  const toggling = (async (): Promise<number> => {
+    let changes = 0;
+    for (; isPulling; changes++) await sendJson(server, 'PATCH', `/sources/${id}`, { enabled: changes % 2 === 1 });
+    return changes;
+  })();
+  const statuses: number[] = [];
+  for (const image of images) statuses.push(await pullStatus(server, 'flap.test', image));
+  isPulling = false;
+  expect(await toggling).toBeGreaterThan(2);
+  expect(statuses.filter((status) => status !== 200)).toEqual([]);
+});
+
 test('the API names no file, variable or program of the server that the config file does not allow', async () => {
   const secrets = join(server.dataDir, 'allowed');
   mkdirSync(secrets);
   writeFileSync(join(secrets, 'token'), `${password}\n`);
   const guarded = await newHolder();
-  const again = await folder.start({}, { api_credentials: { folders: [secrets] } });
-  server = again;
+  const helper = join(secrets, 'print-login');
+  writeFileSync(helper, `#!/bin/sh\necho '{"username": "helped", "password": "${password}"}'\n`, { mode: 0o755 });
+  server = await folder.start({}, { api_credentials: { folders: [secrets], helpers: [helper] } });
   await addRegistry('file.test', []);
   const refused = [
     { username: 'u', password_file: join(server.dataDir, 'admin.password') },
@@ -258,4 +291,8 @@ test('the API names no file, variable or program of the server that the config f
   });
   await sendJson(server, 'POST', `/sources/${added.id}/test`, {});
   expect(auth).toContain(`Basic ${btoa(`u:${password}`)}`);
+  await sendJson(server, 'PATCH', `/sources/${added.id}`, { credentials: { helper: [helper] } });
+  await sendJson(server, 'POST', `/sources/${added.id}/test`, {});
+  expect(auth).toContain(`Basic ${btoa(`helped:${password}`)}`);
+  expect(server.logs()).not.toContain(password);
 });
