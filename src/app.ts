@@ -108,7 +108,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const content = prepareContentQueries(database);
   const projectCache = createProjectCache(prepareProjectQueries(database), clock);
   const egress = createEgress(config.egress);
-  const monitoring = createMonitoring({ config, version: pkg.version });
+  const monitoring = createMonitoring({ config, version: pkg.version, database, clock, log });
   const logins = createLoginBook({
     clock,
     onQuotaLow: (source, credential, quota) => {
@@ -136,11 +136,12 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     egress: egress.ask,
     limits: { connectionsPerHost: limits.upstream.connectionsPerHost },
   });
+  const { probes } = monitoring.probing({ client, pool });
   const sources = await openSources({
     database,
     pool,
     forgetProjects: projectCache.forget,
-    test: createSourceTest({ client, clock }),
+    test: createSourceTest(probes),
     apiCredentials: config.apiCredentials,
   });
   const mirror = createMirror({
@@ -155,6 +156,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     rules: config.mirror,
     equivalents: [...config.mirror.equivalents, ...shippedEquivalents],
     log,
+    onAlarm: monitoring.onAlarm,
     limits: {
       blobMaxBytes: limits.blobBytes,
       fills: limits.upstream.fills,
@@ -224,6 +226,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     explain: createExplain({ database, names, mirror, pool }),
     offline,
     sources,
+    history: monitoring.history,
     version: pkg.version,
     log,
     checkDatabase: async () => {
@@ -231,8 +234,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     },
     errors: { errorResponse, statusOf },
   });
-  monitoring.prober({ client, pool, database, clock, log });
-  const monitored = monitoring.start({ pool, store, database, authentication, log });
+  const monitored = monitoring.start({ pool, store, authentication });
   let isStopping = false;
   const server = startServer(
     {

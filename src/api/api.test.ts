@@ -89,6 +89,7 @@ function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: stri
     },
     version: '9.9.9',
     log: createLog({ write: () => undefined }),
+    history: { read: async () => ({ range: '24h', bucketMs: 60_000, buckets: [], total: { requests: 0, ok: 0, bytes: 0, verdicts: {} } }) },
     checkDatabase: async () => undefined,
     errors: {
       statusOf: (code) => statuses[code] ?? 400,

@@ -9,6 +9,7 @@ import { decideSystem } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
 import { OciError } from '../oci/errors.ts';
 import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
+import { historyRoutes } from './history-routes.ts';
 import { bodyMaxBytes, readJsonText } from './json-body.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
 import { offlineRoutes } from './offline-routes.ts';
@@ -33,6 +34,7 @@ const standardGroups: readonly RouteGroup[] = [
   sourceRegistryRoutes,
   mirrorRoutes,
   offlineRoutes,
+  historyRoutes,
 ];
 const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 

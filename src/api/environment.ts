@@ -5,6 +5,7 @@ import type { Principal } from '../auth/principal.ts';
 import type { Log } from '../lib/log.ts';
 import type { OciError, OciErrorCode } from '../oci/errors.ts';
 import type { Explain } from '../registry/explain.ts';
+import type { History } from '../registry/history.ts';
 import type { Offline } from '../registry/offline.ts';
 import type { Projects } from '../registry/projects.ts';
 import type { Sources } from '../registry/sources.ts';
@@ -14,6 +15,7 @@ export interface ApiParts {
   readonly explain: Explain;
   readonly offline: Offline;
   readonly sources: Sources;
+  readonly history: Pick<History, 'read'>;
   readonly version: string;
   readonly log: Log;
   /** Makes one small read; throws when the database cannot be read. */

@@ -26,6 +26,7 @@ export const policy: PolicyTable = {
   [`PATCH ${apiPrefix}/sources/{id}`]: 'source:change',
   [`DELETE ${apiPrefix}/sources/{id}`]: 'source:delete',
   [`POST ${apiPrefix}/sources/{id}/test`]: 'source:test',
+  [`GET ${apiPrefix}/sources/{id}/history`]: 'source:list',
   [`GET ${apiPrefix}/registries`]: 'source:list',
   [`POST ${apiPrefix}/registries`]: 'source:create',
   [`PATCH ${apiPrefix}/registries/{name}`]: 'source:change',

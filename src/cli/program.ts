@@ -9,6 +9,7 @@ import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
 import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
 import { addSourceCommands } from './source-program.ts';
+import type { HistoryOptions } from './sources-history.ts';
 import type { ImportOptions } from './sources-import.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -170,6 +171,19 @@ function addProject(program: Command, terminal: Terminal): void {
 
 function addSources(program: Command, terminal: Terminal): void {
   const group = addSourceCommands(program, terminal, { withServer, examples });
+  const history = group
+    .command('history')
+    .argument('<source>', 'its id, or its URL')
+    .description('tell how a source did over time: requests, share answered, pace, failures')
+    .addOption(new Option('--range <range>', '24h by the minute, 90d by the hour').choices(['24h', '90d']).default('24h'));
+  withServer(history)
+    .addHelpText(
+      'after',
+      examples(['breakwater sources history 3', 'breakwater sources history https://mirror.example --range 90d --json']),
+    )
+    .action(async (source: string, options: HistoryOptions) =>
+      (await import('./sources-history.ts')).showSourceHistory(source, options, terminal),
+    );
   const importing = group
     .command('import')
     .argument(

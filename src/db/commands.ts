@@ -9,6 +9,7 @@ import { createAccount } from './identity.ts';
 import { addPins, removePins } from './pins.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
 import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
+import { recordSourceHistory } from './source-history.ts';
 import { reconcileSources } from './source-seeds.ts';
 import { createUpload, deleteExpiredUploads, deleteUpload, extendUpload } from './uploads.ts';
 import { createWarmup, endWarmup } from './warmups.ts';
@@ -33,6 +34,7 @@ export const commands = {
   deleteTag,
   deleteManifest,
   deleteBlob,
+  recordSourceHistory,
   reconcileSources,
   addRegistry,
   changeRegistry,

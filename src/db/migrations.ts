@@ -5,6 +5,7 @@ import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } fr
 import type { Dialect } from './context.ts';
 import { addOffline } from './offline-migration.ts';
 import type { Schema } from './schema.ts';
+import { addSourceHistory } from './source-history.ts';
 
 /** Brings the schema up to date; throws when the database is newer than the program. */
 export async function migrate(db: Kysely<Schema>, dialect: Dialect): Promise<void> {
@@ -25,6 +26,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0002-sources': { up: (db) => addSources(db as Kysely<Schema>, dialect) },
     '0003-offline': { up: (db) => addOffline(db as Kysely<Schema>, dialect) },
     '0004-mirror-words': { up: (db) => addMirrorWords(db as Kysely<Schema>, dialect) },
+    '0005-source-history': { up: (db) => addSourceHistory(db as Kysely<Schema>, dialect) },
   };
 }
 

@@ -193,4 +193,18 @@ export interface Schema {
     created_at_ms: number;
     ended_at_ms: number | null;
   };
+  /** How a source did in a minute (`span_ms` 60,000, kept for a day) or an hour (3,600,000, kept for 90 days). */
+  source_history: {
+    /** Registry and URL: outlives the row of the source. */
+    source: string;
+    span_ms: number;
+    at_ms: number;
+    requests: number;
+    ok: number;
+    bytes: number;
+    /** JSON: counts by class of the time to the first byte. */
+    latencies: string;
+    /** JSON: failures by kind. */
+    verdicts: string;
+  };
 }

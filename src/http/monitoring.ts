@@ -9,13 +9,15 @@ import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { createMetrics, type Metrics } from '../lib/metrics.ts';
 import { watchProcess } from '../lib/process-metrics.ts';
+import type { OnAlarm } from '../registry/alarms.ts';
 import { createCanaries } from '../registry/canaries.ts';
+import { createHistory, type History } from '../registry/history.ts';
 import { createProbeMetrics } from '../registry/probe-metrics.ts';
 import { createProber, type Prober } from '../registry/prober.ts';
-import { createProbes } from '../registry/probes.ts';
+import { createProbes, type Probes } from '../registry/probes.ts';
 import type { Pull } from '../registry/pull.ts';
 import { countPulls } from '../registry/pull-metrics.ts';
-import { type AlarmKind, createSourceMetrics } from '../registry/source-metrics.ts';
+import { createSourceMetrics } from '../registry/source-metrics.ts';
 import type { SourcePool } from '../registry/source-pool.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Outcome } from '../upstream/health.ts';
@@ -25,31 +27,22 @@ import { createRequestMetrics, type MeasureRequest } from './request-metrics.ts'
 
 export interface Monitoring {
   readonly metrics: Metrics;
+  readonly history: History;
   /** For the health of the sources. */
   onOutcome(sourceId: string, outcome: Outcome): void;
   /** For what finds something an operator should hear of. */
-  onAlarm(kind: AlarmKind, fields: Readonly<Record<string, unknown>>): void;
+  readonly onAlarm: OnAlarm;
   counted(pull: Pull): Pull;
-  /** Makes the prober; it begins with `start`. */
-  prober(parts: ProbedParts): Prober;
-  /** Names the parts that are read at a scrape, begins to probe, and opens the listener of its own where one is configured. */
+  /** Makes what looks at sources; by itself it begins with `start`. */
+  probing(parts: { readonly client: UpstreamClient; readonly pool: SourcePool }): { readonly probes: Probes; readonly prober: Prober };
+  /** Names the parts that are read at a scrape, begins to probe and to keep history, and opens the listener of its own where one is configured. */
   start(parts: MonitoredParts): MonitoringServer;
-}
-
-export interface ProbedParts {
-  readonly client: UpstreamClient;
-  readonly pool: SourcePool;
-  readonly database: Database;
-  readonly clock: Clock;
-  readonly log: Log;
 }
 
 export interface MonitoredParts {
   readonly pool: SourcePool;
   readonly store: Pick<BlobStore, 'freeSpace'>;
-  readonly database: Database;
   readonly authentication: Pick<Authentication, 'identify'>;
-  readonly log: Log;
 }
 
 /** What the HTTP server needs of it. */
@@ -60,8 +53,15 @@ export interface MonitoringServer {
   stop(): Promise<void>;
 }
 
-export function createMonitoring(options: { config: Pick<Config, 'metrics' | 'probes'>; version: string }): Monitoring {
-  const { config } = options;
+export function createMonitoring(options: {
+  config: Pick<Config, 'metrics' | 'probes'>;
+  version: string;
+  database: Database;
+  clock: Clock;
+  log: Log;
+}): Monitoring {
+  const { config, database, clock, log } = options;
+  const history = createHistory({ database, clock, log });
   const metrics = createMetrics();
   const ofProcess = watchProcess(metrics, options.version);
   const ofSources = createSourceMetrics(metrics);
@@ -69,15 +69,18 @@ export function createMonitoring(options: { config: Pick<Config, 'metrics' | 'pr
   let prober: Prober | undefined;
   return {
     metrics,
+    history,
     onOutcome: (sourceId, outcome) => {
       ofSources.onOutcome(sourceId, outcome);
+      history.note(sourceId, outcome);
       prober?.note(sourceId, outcome);
     },
-    prober: ({ client, pool, database, clock, log }) => {
+    probing: ({ client, pool }) => {
       const canaries = createCanaries({ configured: config.probes.canaries, database });
       const sources = () => pool.registries().flatMap((registry) => pool.sourcesOf(registry));
+      const probes = createProbes({ client, health: pool.health, canaries, clock });
       const made: Prober = createProber({
-        probes: createProbes({ client, pool, canaries, clock }),
+        probes,
         pool,
         config: config.probes,
         clock,
@@ -85,23 +88,25 @@ export function createMonitoring(options: { config: Pick<Config, 'metrics' | 'pr
         onReport: createProbeMetrics(metrics, { sources, latest: (source) => made.latest(source.id)?.report }),
       });
       prober = made;
-      return made;
+      return { probes, prober: made };
     },
     onAlarm: ofSources.onAlarm,
     counted: (pull) => countPulls(pull, metrics),
     start: (parts) => {
       ofSources.watch(parts.pool);
       prober?.start();
-      watchStore(metrics, parts);
+      history.start();
+      watchStore(metrics, { store: parts.store, database });
       const endpoint = createMetricsEndpoint({ metrics, config: config.metrics, authentication: parts.authentication });
       const listener = config.metrics.listen === undefined ? undefined : startMetricsServer(metrics, config.metrics.listen);
-      if (listener !== undefined) parts.log.info('metrics.listening', { hostname: config.metrics.listen?.hostname, port: listener.port });
+      if (listener !== undefined) log.info('metrics.listening', { hostname: config.metrics.listen?.hostname, port: listener.port });
       return {
         measure,
         answer: (request, path) => (path === '/metrics' ? endpoint.answer(request) : undefined),
         stop: async () => {
           ofProcess.stop();
           await prober?.stop();
+          await history.stop();
           await listener?.stop();
         },
       };
@@ -109,7 +114,7 @@ export function createMonitoring(options: { config: Pick<Config, 'metrics' | 'pr
   };
 }
 
-function watchStore(metrics: Metrics, { store, database }: MonitoredParts): void {
+function watchStore(metrics: Metrics, { store, database }: { store: MonitoredParts['store']; database: Database }): void {
   metrics.gauge({
     name: 'breakwater_disk_bytes',
     help: 'The file system of the blobs: kind is free or total.',

@@ -6,10 +6,11 @@
 import type { Clock } from '../lib/clock.ts';
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
+import type { SourceHealth } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError, type Verdict } from '../upstream/verdict.ts';
 import type { BlobCanary, Canaries, FindCanaries, ImageCanary } from './canaries.ts';
-import type { SourcePool } from './source-pool.ts';
+import { createSourceScope } from './source-scope.ts';
 
 /** How far up: `light` ends at /v2/. */
 export type ProbeDepth = 'light' | 'deep';
@@ -42,9 +43,15 @@ export interface ProbeReport {
   readonly summary: string;
 }
 
+export interface ProbeOptions {
+  readonly depth?: ProbeDepth;
+  readonly signal?: AbortSignal;
+  readonly isApart?: boolean;
+}
+
 export interface Probes {
-  /** Throws nothing that the source does. The outcome is reported to the health of the source. */
-  probe(source: Source, options?: { readonly depth?: ProbeDepth; readonly signal?: AbortSignal }): Promise<ProbeReport>;
+  /** Throws nothing that the source does. The outcome is reported to the health of the source, unless it is `apart`. */
+  probe(source: Source, options?: ProbeOptions): Promise<ProbeReport>;
 }
 
 const probeTimeoutMs = 20_000;
@@ -52,16 +59,16 @@ const stepTimeoutMs = 10_000;
 
 export function createProbes(parts: {
   client: Pick<UpstreamClient, 'reach' | 'headManifest' | 'getBlob'>;
-  pool: Pick<SourcePool, 'health' | 'ranked'>;
+  health: SourceHealth;
   canaries: FindCanaries;
   clock: Clock;
   timeoutMs?: number;
 }): Probes {
-  const { client, pool, clock } = parts;
+  const { client, health, clock } = parts;
   const timeoutMs = parts.timeoutMs ?? probeTimeoutMs;
 
   return {
-    probe: async (source, { depth = 'deep', signal } = {}) => {
+    probe: async (source, { depth = 'deep', signal, isApart = false } = {}) => {
       const startMs = clock.monotonicMs();
       const limit = AbortSignal.timeout(timeoutMs);
       const ending = signal === undefined ? limit : AbortSignal.any([signal, limit]);
@@ -74,7 +81,7 @@ export function createProbes(parts: {
       const tagDigest =
         isReached && depth === 'deep' ? await goDeep(source, steps, await parts.canaries(source.registry), ending) : undefined;
       const state = stateOf(steps, source);
-      report(source, steps, state, depth);
+      if (!isApart) report(source, steps, state, depth);
       return {
         sourceId: source.id,
         atMs: clock.nowMs(),
@@ -91,7 +98,8 @@ export function createProbes(parts: {
 
   /** Adds the steps with content; the digest of the popular canary's tag. */
   async function goDeep(source: Source, steps: ProbeStep[], canaries: Canaries, signal: AbortSignal): Promise<Digest | undefined> {
-    const mayAsk = (repository: string): boolean => pool.ranked(source.registry, repository).some((other) => other.id === source.id);
+    const scope = source.scope === undefined ? undefined : createSourceScope(source.scope);
+    const mayAsk = (repository: string): boolean => scope?.covers(repository) !== false;
     const take = async <T>(name: ProbeStep['name'], run: () => Promise<T>): Promise<T | undefined> => {
       const startMs = clock.monotonicMs();
       const elapsed = (): number => Math.round((clock.monotonicMs() - startMs) * 10) / 10;
@@ -173,7 +181,6 @@ export function createProbes(parts: {
 
   /** The worst the ladder saw, or that it went well. A light probe that went well says too little to be counted. */
   function report(source: Source, steps: readonly ProbeStep[], state: ProbeState, depth: ProbeDepth): void {
-    const { health } = pool;
     const failure = steps.find((step) => isFailure(step) && !isRefusal(step.verdict));
     if (failure !== undefined && failure.verdict !== 'ok' && failure.verdict !== 'skipped') {
       const kind =

@@ -5,14 +5,12 @@ import type { Metrics } from '../lib/metrics.ts';
 import type { Outcome, SourceSnapshot } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
 import type { SourceState } from '../upstream/track.ts';
+import type { AlarmKind, OnAlarm } from './alarms.ts';
 import type { SourcePool } from './source-pool.ts';
-
-/** What an operator should hear of: content or tags that lie, and limits that are near. */
-export type AlarmKind = 'tag-drift' | 'tag-poisoned' | 'wrong-bytes' | 'disk-full' | 'quota-low';
 
 export interface SourceMetrics {
   onOutcome(sourceId: string, outcome: Outcome): void;
-  onAlarm(kind: AlarmKind, fields: Readonly<Record<string, unknown>>): void;
+  readonly onAlarm: OnAlarm;
   /** From when on the sources can be named; to be called once. */
   watch(pool: SourcePool): void;
 }
@@ -102,18 +100,8 @@ export function createSourceMetrics(metrics: Metrics): SourceMetrics {
     'When a source last answered or failed, in seconds since 1970.',
     ({ lastAtMs }) => (lastAtMs === undefined ? undefined : lastAtMs / 1000),
   );
-  const quotaOf = (snapshot: SourceSnapshot): { limit: number; remaining: number } | undefined =>
-    'quota' in snapshot ? (snapshot.quota as { limit: number; remaining: number } | undefined) : undefined;
-  perSource(
-    'breakwater_source_quota_limit',
-    'Pulls a source allows in its window, as it last said.',
-    (snapshot) => quotaOf(snapshot)?.limit,
-  );
-  perSource(
-    'breakwater_source_quota_remaining',
-    'Pulls a source still allows, as it last said.',
-    (snapshot) => quotaOf(snapshot)?.remaining,
-  );
+  perSource('breakwater_source_quota_limit', 'Pulls a source allows in its window, as it last said.', (snapshot) => snapshot.quota?.limit);
+  perSource('breakwater_source_quota_remaining', 'Pulls a source still allows, as it last said.', (snapshot) => snapshot.quota?.remaining);
 
   return {
     watch: (watched) => {
@@ -127,7 +115,7 @@ export function createSourceMetrics(metrics: Metrics): SourceMetrics {
       requests.at(registry, url, outcome.verdict).add();
       if (outcome.bytes !== undefined && outcome.bytes > 0) bytes.at(registry, url).add(outcome.bytes);
       if (outcome.verdict === 'aborted' || outcome.verdict === 'busy') return;
-      const firstByteMs = 'firstByteMs' in outcome && typeof outcome.firstByteMs === 'number' ? outcome.firstByteMs : outcome.ms;
+      const firstByteMs = outcome.firstByteMs ?? outcome.ms;
       if (outcome.verdict === 'ok') firstByte.at(registry, url).observe(firstByteMs / 1000);
       duration.at(registry, url).observe(outcome.ms / 1000);
     },

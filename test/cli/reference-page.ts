@@ -50,6 +50,7 @@ output is one JSON document, whose members stay as they are:
 | \`sources remove\` | \`{"removed": [{"id", "registry", "url"}]}\`; of a whole registry \`{"removedRegistry": name}\` |
 | \`sources order\`, \`sources public\` | \`Registry\` |
 | \`sources test\` | \`[{"id", "registry", "url", "ok", "steps"}]\` |
+| \`sources history\` | \`SourceHistory\` |
 | \`sources import\` | \`{"files": [{"file", "kind"}], "sources": [{"action": "add" or "skip", "registry", "url", "trust", "priority", "place", "reason", "flag", "warnings", ...}], "remarks": [{"place", "text"}]}\`; with --test \`tests\`, with --yes \`results\` |
 | \`explain\` | \`Explanation\` |
 | \`version\` | \`{"version", "bun", "platform", "architecture"}\` |

@@ -15,6 +15,7 @@ test('docs/cli.md is up to date: else run `bun test/cli/reference-page.ts`', asy
     'project list',
     'project delete',
     'sources list',
+    'sources history',
     'sources import',
     'explain',
     'version',

@@ -12,6 +12,7 @@ import { offlineCases } from './offline-cases.ts';
 import { portCases } from './port-cases.ts';
 import { projectCases } from './project-cases.ts';
 import { sourceCases } from './source-cases.ts';
+import { sourceHistoryCases } from './source-history-cases.ts';
 import { uploadCases } from './upload-cases.ts';
 
 export function databaseContract(name: string, open: () => Promise<OpenedDatabase>): void {
@@ -35,6 +36,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       deleteCases,
       listingCases,
       sourceCases,
+      sourceHistoryCases,
       offlineCases,
       concurrencyCases,
       portCases,

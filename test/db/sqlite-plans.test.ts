@@ -134,6 +134,9 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
     { registries: [{ name: 'm', origin: 'config', hash: 'i', sources: [{ ...source('https://a.test'), hash: 'b' }] }] },
     { registries: [] },
   ],
+  recordSourceHistory: [1, 2].map(() => ({
+    activities: [{ source: 's', atMs: 1_000_000, requests: 1, ok: 1, bytes: 1, latencies: [1], verdicts: { timeout: 1 } }],
+  })),
   addRegistry: [{ name: 's', origin: 'api', sources: [source('https://a.test'), source('https://b.test')] }],
   changeRegistry: [{ name: 's', isPublic: false }],
   addSource: [{ registry: 's', origin: 'api', values: source('https://c.test') }],

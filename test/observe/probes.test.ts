@@ -10,7 +10,6 @@ import { createLog } from '../../src/lib/log.ts';
 import { requireDigest } from '../../src/oci/digest.ts';
 import type { Canaries } from '../../src/registry/canaries.ts';
 import { createProbes, type ProbeReport } from '../../src/registry/probes.ts';
-import { createSourcePool } from '../../src/registry/source-pool.ts';
 import { createUpstreamClient } from '../../src/upstream/client.ts';
 import { createSourceHealth, type SourceHealth } from '../../src/upstream/health.ts';
 import type { Source } from '../../src/upstream/source.ts';
@@ -50,16 +49,17 @@ beforeEach(async () => {
   source = { id: `s${++tests}`, registry: 'docker.io', url: fake.url, trust: 'digest-only', priority: 1, realms: [] };
 });
 
-function probesOf(options: { canaries?: Canaries; timeoutMs?: number; source?: Source } = {}) {
+function probesOf(options: { canaries?: Canaries; timeoutMs?: number } = {}) {
   return createProbes({
     client,
-    pool: createSourcePool({ sources: new Map([['docker.io', [options.source ?? source]]]), health, clock: systemClock }),
+    health,
     canaries: async () => options.canaries ?? canaries,
     clock: systemClock,
     ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
   });
 }
-const probe = (options: Parameters<typeof probesOf>[0] = {}): Promise<ProbeReport> => probesOf(options).probe(options.source ?? source);
+const probe = (options: Parameters<typeof probesOf>[0] & { source?: Source } = {}): Promise<ProbeReport> =>
+  probesOf(options).probe(options.source ?? source);
 const stepsOf = (report: ProbeReport): string[] => report.steps.map((step) => `${step.name} ${step.verdict}`);
 const forPath = (part: string, turn: (answer: Answer) => Answer) => (request: SourceRequest, answer: Answer) =>
   request.path.includes(part) ? turn(answer) : undefined;
@@ -187,6 +187,19 @@ test('a source without a /v2/ of its own is known by its content', async () => {
   const report = await probe();
   expect(report.state).toBe('up');
   expect(stepsOf(report)).toContain('ping skipped');
+});
+
+test('a canary outside the scope of the source is not asked for', async () => {
+  const report = await probe({ source: { ...source, scope: { allow: ['team/**'], deny: [] } } });
+  expect(stepsOf(report).slice(4)).toEqual(['manifest skipped', 'blob skipped', 'rare skipped']);
+  expect(fake.requests.map((request) => request.path)).toEqual(['/v2/']);
+});
+
+test('a probe that stands apart changes no health', async () => {
+  fake.rule(forPath('/blobs/', flipByte(3)));
+  expect((await probesOf().probe(source, { isApart: true })).state).toBe('down');
+  expect(health.isQuarantined(source.id)).toBe(false);
+  expect(health.snapshot(source.id)).toMatchObject({ succeeded: 0, failed: 0 });
 });
 
 test('without a canary the ladder ends at /v2/ and says so', async () => {

@@ -3,9 +3,13 @@
 //   bun test/observe/reference-page.ts       writes it; `npm run docs` does
 
 import { join } from 'node:path';
-import { createMonitoring, type MonitoredParts, type ProbedParts } from '../../src/http/monitoring.ts';
+import type { Database } from '../../src/db/database.ts';
+import { createMonitoring, type MonitoredParts } from '../../src/http/monitoring.ts';
 import { systemClock } from '../../src/lib/clock.ts';
+import { createLog } from '../../src/lib/log.ts';
 import type { Pull } from '../../src/registry/pull.ts';
+import type { SourcePool } from '../../src/registry/source-pool.ts';
+import type { UpstreamClient } from '../../src/upstream/client.ts';
 
 export const metricsPageFile = join(import.meta.dir, '../../docs/metrics.md');
 
@@ -55,10 +59,13 @@ export function metricsPage(): string {
   const monitoring = createMonitoring({
     config: { metrics: { isPublic: false }, probes: { isEnabled: false, intervalMs: 1, deepIntervalMs: 1, canaries: new Map() } },
     version: '0',
+    database: {} as Database,
+    clock: systemClock,
+    log: createLog({ write: () => undefined }),
   });
   // Nothing of these is used: they would be read at a scrape.
   monitoring.counted({} as Pull);
-  monitoring.prober({ clock: systemClock } as ProbedParts);
+  monitoring.probing({ client: {} as UpstreamClient, pool: {} as SourcePool });
   void monitoring.start({} as MonitoredParts).stop();
   const lines = [...monitoring.metrics.describe()]
     .sort((one, other) => (one.name < other.name ? -1 : 1))
