@@ -155,6 +155,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     clock,
     rules: config.mirror,
     equivalents: [...config.mirror.equivalents, ...shippedEquivalents],
+    foreignHosts: config.mirror.foreignLayers,
     log,
     onAlarm: monitoring.onAlarm,
     limits: {

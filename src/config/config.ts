@@ -46,6 +46,8 @@ export interface MirrorConfig {
   readonly rules: readonly TagRuleConfig[];
   /** Besides those that ship with the program. */
   readonly equivalents: readonly EquivalentConfig[];
+  /** Origins from which layers with `urls` may be fetched. */
+  readonly foreignLayers: readonly string[];
 }
 
 export interface TagRuleConfig {

@@ -47,6 +47,7 @@ describe('without a file', () => {
       revalidateTimeoutMs: 2000,
       rules: [],
       equivalents: [],
+      foreignLayers: [],
     });
     expect([...config.registries.keys()]).toEqual([
       'docker.io',
@@ -117,6 +118,7 @@ mirror:
     - { match: 'docker.io/library/*:v*', tag_ttl: 1d, stale_while_revalidate: 2d, on_upstream_delete: keep }
     - { match: 'ghcr.io/**', stale_if_error: 1h }
   equivalents: [{ from: 'docker.io/team/**', to: 'quay.io/team/**' }]
+  foreign_layers: [go.microsoft.com, 'http://files.lan:8080']
 registries:
   docker.io:
     sources:
@@ -164,6 +166,7 @@ limits:
           { match: 'ghcr.io/**:*', staleIfErrorMs: 3_600_000 },
         ],
         equivalents: [{ from: 'docker.io/team/**', to: 'quay.io/team/**' }],
+        foreignLayers: ['https://go.microsoft.com', 'http://files.lan:8080'],
       },
       limits: { manifestBytes: 2 ** 20, minimumFree: { percent: 0, bytes: 0 }, uploadsTotal: 5000 },
     });

@@ -98,6 +98,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
       ...buildTagRules(file.mirror),
       revalidateTimeoutMs: file.mirror.revalidate_timeout,
       equivalents: file.mirror.equivalents,
+      foreignLayers: file.mirror.foreign_layers,
     },
     registries,
     egress: file.egress,
@@ -107,7 +108,9 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
   };
 }
 
-function buildTagRules(file: ConfigFile['mirror']): Omit<MirrorConfig, 'rootRegistry' | 'revalidateTimeoutMs' | 'equivalents'> {
+function buildTagRules(
+  file: ConfigFile['mirror'],
+): Omit<MirrorConfig, 'rootRegistry' | 'revalidateTimeoutMs' | 'equivalents' | 'foreignLayers'> {
   return {
     tagTtlMs: file.tag_ttl,
     staleWhileRevalidateMs: file.stale_while_revalidate,

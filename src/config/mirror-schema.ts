@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { createGlob } from '../lib/glob.ts';
+import { parseOrigin } from './addresses.ts';
 import { parseEquivalent, wildcardOf } from './equivalents.ts';
 import { choiceSetting, durationSetting, textSetting } from './setting.ts';
 
@@ -70,6 +71,25 @@ const equivalent = z
 
 /** Besides those of presets/equivalents.json. */
 export const equivalentsSetting = z.array(equivalent).max(500).prefault([]);
+
+/** Origins. */
+export const foreignLayersSetting = z
+  .array(
+    textSetting(
+      {
+        about:
+          'Hosts from which layers that a manifest places elsewhere (`urls`, as in old Windows images) may be fetched when no source has them. The digest is checked as ever. For Windows base images: `go.microsoft.com` and `mcr.microsoft.com`.',
+        expected: 'a host such as go.microsoft.com (https is meant), or an origin such as http://files.office.lan:8080',
+      },
+      parseForeignHost,
+    ),
+  )
+  .max(100)
+  .prefault([]);
+
+function parseForeignHost(text: string): string | undefined {
+  return parseOrigin(text.includes('://') ? text : `https://${text}`);
+}
 
 /** A pattern on `registry/repository:tag`; one without a tag means every tag. */
 function parseTagMatch(text: string): string | undefined {

@@ -24,6 +24,7 @@ export function printConfig(config: Config): string {
         not_found_ttl: formatDuration(mirror.notFoundTtlMs),
         revalidate_timeout: formatDuration(mirror.revalidateTimeoutMs),
         equivalents: mirror.equivalents,
+        foreign_layers: mirror.foreignLayers,
         rules: mirror.rules.map(({ match, ...times }) => ({ match, ...printTagTimes(times) })),
       },
       presets: false,

@@ -4,7 +4,7 @@
 import { z } from 'zod';
 import { parseCidr, parseListen, parseOrigin } from './addresses.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
-import { equivalentsSetting, tagSettings } from './mirror-schema.ts';
+import { equivalentsSetting, foreignLayersSetting, tagSettings } from './mirror-schema.ts';
 import { metricsSettings, probeSettings, statusSettings } from './observe-schema.ts';
 import { booleanSetting, countSetting, durationSetting, plainSetting, setting, sizeSetting, textSetting } from './setting.ts';
 import { registryName, sourceEntry } from './source-entry.ts';
@@ -167,6 +167,7 @@ export const configSchema = z.strictObject({
         max: '60s',
       }).prefault('2s'),
       equivalents: equivalentsSetting,
+      foreign_layers: foreignLayersSetting,
     })
     .prefault({}),
   presets: booleanSetting('Mirror the well-known registries listed below. With false only those under `registries` are mirrored.').prefault(

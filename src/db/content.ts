@@ -210,6 +210,24 @@ export async function readTagTrail(read: Kysely<Schema>, repository: string, tag
     .executeTakeFirst();
 }
 
+/** Manifests of the repository that refer to a blob or manifest. */
+export async function readManifestsNaming(
+  read: Kysely<Schema>,
+  repository: string,
+  digest: Digest,
+  limit: number,
+): Promise<{ readonly bytes: Uint8Array; readonly mediaType: string }[]> {
+  return read
+    .selectFrom('manifest_ref')
+    .innerJoin('repository', 'repository.id', 'manifest_ref.repository_id')
+    .innerJoin('manifest', 'manifest.id', 'manifest_ref.manifest_id')
+    .select(['manifest.bytes as bytes', 'manifest.media_type as mediaType'])
+    .where('manifest_ref.digest', '=', digest)
+    .where('repository.name', '=', repository)
+    .limit(limit)
+    .execute();
+}
+
 export interface ReferenceTrail {
   readonly digest: Digest;
   readonly kind: 'config' | 'layer' | 'manifest';

@@ -17,6 +17,7 @@ import { asStorageError, type DiskReserve, requireSpace } from './disk-reserve.t
 import type { EquivalentsOf } from './equivalents.ts';
 import { type Fill, type FillParts, startFill } from './fill.ts';
 import { SourcesFailed } from './fill-round.ts';
+import type { ForeignLayer, ForeignLayers } from './foreign-layers.ts';
 import { createHedging } from './hedging.ts';
 import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
@@ -47,6 +48,7 @@ export interface MirrorBlobsOptions {
   readonly log?: Log;
   readonly onFailure: (key: string, attempts: readonly Attempt[]) => void;
   readonly equivalentsOf: EquivalentsOf;
+  readonly foreignLayers: ForeignLayers;
 }
 
 interface RunningFill extends Fill {
@@ -146,6 +148,16 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
         attempts.push(...error.attempts);
       }
     }
+    const foreign = await options.foreignLayers.of(target, digest);
+    if (foreign !== undefined) {
+      const key = `${target.name} ${digest} from its urls`;
+      try {
+        return await answerFrom(fillOf(target, digest, { statedBytes, key, foreign }), target, digest, asked.request, asked.signal);
+      } catch (error) {
+        if (!(error instanceof SourcesFailed)) throw asPullError(error);
+        attempts.push(...error.attempts);
+      }
+    }
     throw blobFailure(target, digest, attempts);
   }
 
@@ -193,13 +205,19 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
   function fillOf(
     target: MirrorTarget,
     digest: Digest,
-    { statedBytes, key, from = target.upstream }: { statedBytes: number | undefined; key: string; from?: MirrorTarget['upstream'] },
+    how: {
+      readonly statedBytes: number | undefined;
+      readonly key: string;
+      readonly from?: MirrorTarget['upstream'];
+      readonly foreign?: ForeignLayer;
+    },
   ): RunningFill {
+    const { statedBytes, key, from = target.upstream, foreign } = how;
     const running = fills.get(key);
     if (running !== undefined) return running;
     const { registry, repository } = from;
     const begun = startFill(
-      parts,
+      { ...parts, ...foreign },
       {
         registry,
         repository,

@@ -11,6 +11,7 @@ import { type Absence, createAbsences } from './absences.ts';
 import type { OnAlarm } from './alarms.ts';
 import type { BlobAnswer, BlobRequest, ManifestAnswer, ReferrerDescriptor } from './answers.ts';
 import { createEquivalents, type Equivalent, type EquivalentsOf } from './equivalents.ts';
+import { createForeignLayers } from './foreign-layers.ts';
 import { createHedging } from './hedging.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
 import { createMirrorBlobs, type MirrorBlobsOptions } from './mirror-blobs.ts';
@@ -46,11 +47,13 @@ export interface Mirror {
   close(): Promise<void>;
 }
 
-export interface MirrorOptions extends Omit<MirrorBlobsOptions, 'timings' | 'onFailure' | 'equivalentsOf'> {
+export interface MirrorOptions extends Omit<MirrorBlobsOptions, 'timings' | 'onFailure' | 'equivalentsOf' | 'foreignLayers'> {
   readonly rules: TagRules;
   readonly timings?: Partial<MirrorTimings>;
   /** Which repositories hold the same content; none without it. */
   readonly equivalents?: readonly Equivalent[];
+  /** Origins that layers with `urls` may be fetched from; none without it. */
+  readonly foreignHosts?: readonly string[];
   /** Beside the log line `mirror.<kind>`. */
   readonly onAlarm?: OnAlarm;
 }
@@ -76,7 +79,8 @@ export function createMirror(options: MirrorOptions): Mirror {
   const absences = createAbsences({ notFoundTtlMs: rules.notFoundTtlMs, clock });
   const hedging = createHedging({ clock });
   const equivalentsOf = createEquivalents({ equivalents: options.equivalents ?? [], pool: options.pool });
-  const parts = { ...options, timings, onFailure, onDetour, onAlarm, absences, hedging, equivalentsOf };
+  const foreignLayers = createForeignLayers({ ...options, hosts: options.foreignHosts ?? [] });
+  const parts = { ...options, timings, onFailure, onDetour, onAlarm, absences, hedging, equivalentsOf, foreignLayers };
   const fetcher = createManifestFetcher(parts);
   const drift = createTagDrift(parts);
   const witnesses = createTagWitnesses({ ...parts, fetcher, drift });

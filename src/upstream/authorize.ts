@@ -25,6 +25,8 @@ export interface PullRequest {
   readonly repository: string;
   /** Behind the repository's URL, e.g. `/manifests/latest`; may hold a query. */
   readonly path: string;
+  /** Asked in place of the repository's URL and the path. */
+  readonly at?: string;
   readonly method: 'GET' | 'HEAD';
   readonly kind: AskKind;
   readonly headers: Readonly<Record<string, string>>;
@@ -196,7 +198,13 @@ export function createAuthorizer(parts: {
     const { source } = request;
     const target = locateRepository(source, request.repository);
     const wayKey = `${source.id} ${source.url}`;
-    const errand: Errand = { request, target, url: new URL(`${target.base}${request.path}`), wayKey, requestsLeft: requestsMax };
+    const errand: Errand = {
+      request,
+      target,
+      url: new URL(request.at ?? `${target.base}${request.path}`),
+      wayKey,
+      requestsLeft: requestsMax,
+    };
     let way = ways.get(wayKey);
     const isNew = way === undefined;
     if (way === undefined) {

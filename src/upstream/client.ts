@@ -74,6 +74,8 @@ export interface BlobOptions {
   readonly idleTimeoutMs: number;
   readonly expectedSizeBytes?: number;
   readonly signal?: AbortSignal;
+  /** The blob's own address, in place of the one below the source's repository. */
+  readonly at?: string;
 }
 
 /** Hears what the client sees and its callers do not: health is one. */
@@ -101,6 +103,7 @@ interface Ask {
   readonly method: 'GET' | 'HEAD';
   readonly kind: AskKind;
   readonly headers?: Readonly<Record<string, string>>;
+  readonly at?: string;
 }
 
 /**
@@ -223,7 +226,16 @@ export function createUpstreamClient(options: {
 
     getBlob: (source, repository, digest, call) => {
       const headers = call.offset > 0 ? { range: `bytes=${call.offset}-` } : {};
-      const what: Ask = { source, repository: checkedName(repository), path: `/blobs/${digest}`, method: 'GET', kind: 'blob', headers };
+      const place = call.at === undefined ? {} : { at: call.at };
+      const what: Ask = {
+        source,
+        repository: checkedName(repository),
+        path: `/blobs/${digest}`,
+        method: 'GET',
+        kind: 'blob',
+        headers,
+        ...place,
+      };
       return within(
         what,
         { timeoutMs: call.firstByteTimeoutMs, ...(call.signal === undefined ? {} : { signal: call.signal }) },

@@ -17,7 +17,7 @@ beforeAll(async () => {
       equivalents: ['down.test', 'up.test'].map((from) => ({ from: `${from}/library/*`, to: 'twin.test/copy/library/*' })),
     },
   });
-});
+}, 60_000);
 afterAll(async () => {
   await server?.stop();
   await sources?.stop();

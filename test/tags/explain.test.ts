@@ -14,7 +14,7 @@ beforeAll(async () => {
     registries: sources.registries,
     mirror: { tag_ttl: '0s', equivalents: [{ from: 'docker.io/library/*', to: 'twin.test/hub/*' }] },
   });
-});
+}, 60_000);
 afterAll(async () => {
   await server?.stop();
   await sources?.stop();

@@ -11,7 +11,7 @@ let sources: Awaited<ReturnType<typeof startSources>>;
 beforeAll(async () => {
   sources = await startSources({ 'cached.test': ['authority'], 'refused.test': ['authority'], 'mirrors.test': ['digest-only'] });
   server = await startServer({ registries: sources.registries, mirror: { tag_ttl: '0s' } });
-});
+}, 60_000);
 afterAll(async () => {
   await server?.stop();
   await sources?.stop();

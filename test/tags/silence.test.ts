@@ -26,7 +26,7 @@ beforeAll(async () => {
     ],
     timings: { witnessPatienceMs: 300 },
   });
-});
+}, 60_000);
 afterAll(async () => {
   await engine?.stop();
   await lone?.stop();
