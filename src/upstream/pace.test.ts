@@ -31,9 +31,9 @@ describe('requests per minute', () => {
       await new Promise<void>((resolve) => setImmediate(resolve));
       clock.advance(1_000);
     }
-    // A sixth of a minute's at once, two more within the two seconds one may wait.
+    // A sixth of a minute's at once, five more within the five seconds one may wait.
     expect(done.filter((atMs) => atMs <= 1_000).length).toBeGreaterThanOrEqual(10);
-    expect(done).toHaveLength(12);
+    expect(done).toHaveLength(15);
     expect(new Set(failures)).toEqual(new Set(['busy']));
   });
 
@@ -52,7 +52,7 @@ describe('requests per minute', () => {
       clock.advance(1_000);
     }
     expect(passed).toBeGreaterThan(280);
-    expect(passed).toBeLessThanOrEqual(10 * 30 + 5 + 2);
+    expect(passed).toBeLessThanOrEqual(10 * 30 + 5 + 3);
   });
 
   test('do not wait without a limit, and leave with the caller', async () => {
@@ -64,6 +64,10 @@ describe('requests per minute', () => {
     const waiting = pace.takeRequest(one, leaving.signal);
     leaving.abort(new Error('left'));
     expect(await waiting.catch((error: Error) => error.message)).toBe('left');
+    const hurried = new AbortController();
+    const late = pace.takeRequest(one, hurried.signal);
+    hurried.abort(new UpstreamError('timeout', { detail: 'no answer in time' }));
+    expect(await late.catch((error: unknown) => error)).toMatchObject({ verdict: 'busy' });
   });
 });
 

@@ -7,14 +7,14 @@ import type { Source } from './source.ts';
 import { UpstreamError } from './verdict.ts';
 
 export interface Pace {
-  /** Waits for the turn of one request. Throws `busy` when that is more than two seconds away, or the signal's reason. */
+  /** Waits for the turn of one request. Throws `busy` when that is more than five seconds away or the time runs out, else the signal's reason. */
   takeRequest(source: Source, signal: AbortSignal): Promise<void>;
   /** Waits until that many bytes more fit the source's rate; all its bodies share it. Rejects with the signal's reason. */
   takeBytes(source: Source, bytes: number, signal: AbortSignal): Promise<void>;
 }
 
 const paceNumbers = {
-  requestWaitMaxMs: 2_000,
+  requestWaitMaxMs: 5_000,
   /** So much of a minute's requests may come at once, one at least. */
   requestBurstShare: 1 / 6,
   /** Bytes that may come at once, in milliseconds of the rate. */
@@ -49,11 +49,19 @@ export function createPace(options: { clock: Clock }): Pace {
       const dueMs = Math.max(schedule.requestDueMs, now - (burst - 1) * stepMs);
       const waitMs = dueMs - now;
       if (waitMs > paceNumbers.requestWaitMaxMs) {
-        const detail = `its limit of ${perMinute} requests a minute is reached`;
-        throw new UpstreamError('busy', { detail, origin: new URL(source.url).origin, retryAfterMs: Math.ceil(waitMs) });
+        throw reached(source, perMinute, waitMs);
       }
       schedule.requestDueMs = dueMs + stepMs;
-      if (waitMs > 0) await clock.sleep(waitMs, signal);
+      if (waitMs <= 0) return;
+      try {
+        await clock.sleep(waitMs, signal);
+      } catch (error) {
+        // The turn is not taken; who comes next may have it.
+        schedule.requestDueMs -= stepMs;
+        // Running out of time here is our own limit, not the source's silence.
+        if (error instanceof UpstreamError && error.verdict === 'timeout') throw reached(source, perMinute, stepMs);
+        throw error;
+      }
     },
     takeBytes: async (source, bytes, signal) => {
       const perSecond = source.limits?.bytesPerSecond;
@@ -65,4 +73,9 @@ export function createPace(options: { clock: Clock }): Pace {
       if (waitMs > 0) await clock.sleep(waitMs, signal);
     },
   };
+}
+
+function reached(source: Source, perMinute: number, waitMs: number): UpstreamError {
+  const detail = `its limit of ${perMinute} requests a minute is reached`;
+  return new UpstreamError('busy', { detail, origin: new URL(source.url).origin, retryAfterMs: Math.ceil(waitMs) });
 }
