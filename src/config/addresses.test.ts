@@ -108,6 +108,14 @@ describe('URLs', () => {
     expect(parseProxyUrl('https://proxy.lan:3128')).toBeUndefined();
   });
 
+  test('or by SOCKS5, which resolves the names', () => {
+    expect(parseProxyUrl('socks5://Proxy.lan:1080')).toBe('socks5://proxy.lan:1080');
+    expect(parseProxyUrl('socks5h://127.0.0.1:80/')).toBe('socks5://127.0.0.1:80');
+    expect(parseProxyUrl('socks5://[::1]')).toBe('socks5://[::1]');
+    for (const text of ['socks5://', 'socks5://user:pw@h:1', 'socks5://h:1/x', 'socks4://h:1', 'socks5:h:1', 'socks5://h:99999'])
+      expect(parseProxyUrl(text)).toBeUndefined();
+  });
+
   test('any text gives an origin, a source or nothing, never an exception', () => {
     const texts = fc.oneof(
       fc.string(),

@@ -43,8 +43,14 @@ export function parseOrigin(text: string): string | undefined {
   return url?.pathname === '/' ? url.origin : undefined;
 }
 
-/** As `parseOrigin`, http only: the connection to the egress proxy itself. */
+/** `http://HOST:PORT` or `socks5://HOST:PORT` (also written `socks5h`; names are always resolved there): the egress proxy itself. */
 export function parseProxyUrl(text: string): string | undefined {
+  const socks = /^socks5h?:\/\/([^/].*)$/i.exec(text)?.[1];
+  if (socks !== undefined) {
+    // Read as https, because the default port of http would be lost.
+    const origin = parseOrigin(`https://${socks}`);
+    return origin === undefined ? undefined : origin.replace('https://', 'socks5://');
+  }
   const origin = parseOrigin(text);
   return origin?.startsWith('http://') ? origin : undefined;
 }

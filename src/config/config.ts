@@ -77,7 +77,7 @@ export interface SourceConfig {
   readonly priority: number;
   /** False: nothing is asked of it. Absent: true. */
   readonly enabled?: boolean;
-  /** `http://HOST:PORT` of the egress proxy. */
+  /** `http://HOST:PORT` or `socks5://HOST:PORT` of the egress proxy. */
   readonly proxy?: string;
   /** At least one when there; each is another login to the same content. */
   readonly credentials?: readonly CredentialConfig[];

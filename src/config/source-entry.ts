@@ -127,7 +127,7 @@ const settings = {
   proxy: textSetting(
     {
       about: 'Proxy through which this source is reached; it also resolves the name.',
-      expected: 'http://HOST:PORT',
+      expected: 'http://HOST:PORT, or socks5://HOST:PORT for an https source',
       absent: 'a direct connection',
     },
     parseProxyUrl,

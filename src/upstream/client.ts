@@ -19,6 +19,7 @@ import { createPace } from './pace.ts';
 import type { Quota } from './quota.ts';
 import { createReach, type ReachFor } from './reach.ts';
 import { createSessionPool } from './sessions.ts';
+import { createSocksBridge } from './socks-bridge.ts';
 import type { Source } from './source.ts';
 import { createTokenStore } from './token.ts';
 import { createTransport, type Hop } from './transport.ts';
@@ -123,7 +124,7 @@ export function createUpstreamClient(options: {
   const { clock, log } = options;
   const limits: UpstreamLimits = { ...upstreamLimitDefaults, ...options.limits };
   const closing = new AbortController();
-  const sessions = createSessionPool();
+  const sessions = createSessionPool({ socks: createSocksBridge({ timeoutMs: 10_000 }) });
   const guard = createGuard({
     clock,
     limits,

@@ -5,17 +5,20 @@
 import { rootCertificates } from 'node:tls';
 import { createLru } from '../lib/lru.ts';
 import { classifyAddress } from './address.ts';
+import { isSocks, type SocksBridge } from './socks-bridge.ts';
 import { bareHost, type Source } from './source.ts';
+import { UpstreamError } from './verdict.ts';
 
 export interface SessionPool {
-  sessionFor(source: Source, url: URL): Bun.FetchSession;
+  /** Throws UpstreamError `unreachable` where a SOCKS5 proxy cannot be used: it carries TLS only. */
+  sessionFor(source: Source, url: URL): Promise<Bun.FetchSession>;
   close(): void;
 }
 
 const poolsMax = 256;
 const idleTimeoutSeconds = 60;
 
-export function createSessionPool(): SessionPool {
+export function createSessionPool(options: { socks: SocksBridge }): SessionPool {
   const sessions = createLru<string, Bun.FetchSession>({ maxEntries: poolsMax, onEvict: (session) => session.close() });
   const caIds = createLru<string, string>({ maxEntries: poolsMax });
 
@@ -27,15 +30,22 @@ export function createSessionPool(): SessionPool {
     return id;
   };
 
+  const throughSocks = (proxy: string, url: URL): Promise<string> => {
+    if (url.protocol !== 'https:')
+      throw new UpstreamError('unreachable', { detail: 'a SOCKS5 proxy is used for https only', origin: url.origin });
+    return options.socks.proxyFor(proxy);
+  };
+
   return {
-    sessionFor: (source, url) => {
+    sessionFor: async (source, url) => {
       const tls = url.protocol === 'https:' ? tlsFor(source, url) : undefined;
       const tlsId = tls === undefined ? 'plain' : `${tls.rejectUnauthorized}:${source.tls?.ca === undefined ? '' : idOfCa(source.tls.ca)}`;
       const key = `${url.origin} ${tlsId} ${source.proxy ?? ''}`;
+      const proxy = source.proxy !== undefined && isSocks(source.proxy) ? await throughSocks(source.proxy, url) : source.proxy;
       const found = sessions.get(key);
       if (found !== undefined) return found;
       const session = new Bun.FetchSession({
-        proxy: source.proxy === undefined ? false : { url: source.proxy, respectNoProxy: false },
+        proxy: proxy === undefined ? false : { url: proxy, respectNoProxy: false },
         keepAlive: { idleTimeout: idleTimeoutSeconds },
         ...(tls === undefined ? {} : { tls }),
       });
@@ -44,6 +54,7 @@ export function createSessionPool(): SessionPool {
     },
     close: () => {
       for (const session of sessions.values()) session.close();
+      options.socks.close();
     },
   };
 }

@@ -13,7 +13,7 @@ export interface Source {
   readonly trust: 'authority' | 'digest-only';
   /** Smaller is asked first. */
   readonly priority: number;
-  /** Egress proxy (http or https URL, may hold its own login). The host name goes to the proxy, nothing is resolved here. */
+  /** Egress proxy: http or https URL, which may hold its own login, or `socks5://HOST:PORT` for an https source. The host name goes to the proxy, nothing is resolved here. */
   readonly proxy?: string;
   /** At least one, in the order they are used in; the next one serves while the one before rests (quota spent, refused). Absent: anonymous. */
   readonly credentials?: readonly CredentialSource[];

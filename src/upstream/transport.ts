@@ -136,7 +136,8 @@ export function createTransport(parts: {
             onDead: (error) => attempt.abort(error),
           });
     try {
-      const response = await sessions.sessionFor(request.source, url).fetch(dialUrl(url, target?.address), {
+      const session = await sessions.sessionFor(request.source, url);
+      const response = await session.fetch(dialUrl(url, target?.address), {
         method: request.method,
         headers: { ...request.headers, host: url.host, 'user-agent': parts.userAgent, 'accept-encoding': 'identity' },
         redirect: 'manual',
@@ -157,6 +158,7 @@ export function createTransport(parts: {
     } catch (error) {
       signal.removeEventListener('abort', onAbort);
       if (attempt.signal.aborted && attempt.signal.reason instanceof UpstreamError) throw atOrigin(attempt.signal.reason, url.origin);
+      if (error instanceof UpstreamError) throw error;
       throw classifyFailure(error, 'answer', url.origin);
     } finally {
       watch?.stop();

@@ -92,7 +92,7 @@ function readProxies(value: unknown, file: string, remarks: Remark[]): { for(url
     if (proxy === undefined) {
       remarks.push({
         place: `${file}: proxies.${key}`,
-        text: 'is no http://HOST:PORT without a login; sources are imported without a proxy',
+        text: 'is no http://HOST:PORT or socks5://HOST:PORT without a login; sources are imported without a proxy',
       });
     }
     return proxy;

@@ -21,7 +21,7 @@ export interface FoundEndpoint {
   /** It is reached with a client certificate, which a source of this server cannot have. */
   readonly hasClientCertificate?: boolean;
   readonly credentials?: { readonly username: string; readonly password: Secret };
-  /** `http://HOST:PORT`. */
+  /** `http://HOST:PORT` or `socks5://HOST:PORT`. */
   readonly proxy?: string;
   /** Patterns of the repositories it is for; absent: all. */
   readonly repositories?: readonly string[];
