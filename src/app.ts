@@ -222,9 +222,10 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     manifestMaxBytes: limits.manifestBytes,
     service,
   });
+  const explain = createExplain({ database, names, mirror, pool });
   const api = createApi({
     projects: createProjects({ database, names, cache: projectCache }),
-    explain: createExplain({ database, names, mirror, pool }),
+    explain,
     offline,
     sources,
     history: monitoring.history,
@@ -235,7 +236,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     },
     errors: { errorResponse, statusOf },
   });
-  const monitored = monitoring.start({ pool, store, authentication });
+  const monitored = monitoring.start({ pool, store, authentication, explain, client });
   let isStopping = false;
   const server = startServer(
     {

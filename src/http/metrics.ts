@@ -57,7 +57,7 @@ export function startMetricsServer(
 }
 
 /** METHOD_NOT_ALLOWED for what is neither GET nor HEAD. */
-function requireGet(request: Request): void {
+export function requireGet(request: Request): void {
   if (request.method !== 'GET' && request.method !== 'HEAD')
     throw new OciError('METHOD_NOT_ALLOWED', 'this path allows GET, HEAD', { detail: { allowed: ['GET', 'HEAD'] } });
 }

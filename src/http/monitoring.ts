@@ -11,7 +11,9 @@ import { createMetrics, type Metrics } from '../lib/metrics.ts';
 import { watchProcess } from '../lib/process-metrics.ts';
 import type { OnAlarm } from '../registry/alarms.ts';
 import { createCanaries } from '../registry/canaries.ts';
+import type { Explain } from '../registry/explain.ts';
 import { createHistory, type History } from '../registry/history.ts';
+import { createImageStatus } from '../registry/image-status.ts';
 import { createProbeMetrics } from '../registry/probe-metrics.ts';
 import { createProber, type Prober } from '../registry/prober.ts';
 import { createProbes, type Probes } from '../registry/probes.ts';
@@ -19,11 +21,16 @@ import type { Pull } from '../registry/pull.ts';
 import { countPulls } from '../registry/pull-metrics.ts';
 import { createSourceMetrics } from '../registry/source-metrics.ts';
 import type { SourcePool } from '../registry/source-pool.ts';
+import { createStatus } from '../registry/status.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
 import type { Outcome } from '../upstream/health.ts';
 import type { Authentication } from './authentication.ts';
 import { createMetricsEndpoint, startMetricsServer } from './metrics.ts';
 import { createRequestMetrics, type MeasureRequest } from './request-metrics.ts';
+import { createStatusEndpoint } from './status.ts';
+
+/** How exactly it is known since when a source is in its state. */
+const stateWatchMs = 5_000;
 
 export interface Monitoring {
   readonly metrics: Metrics;
@@ -43,6 +50,8 @@ export interface MonitoredParts {
   readonly pool: SourcePool;
   readonly store: Pick<BlobStore, 'freeSpace'>;
   readonly authentication: Pick<Authentication, 'identify'>;
+  readonly explain: Explain;
+  readonly client: UpstreamClient;
 }
 
 /** What the HTTP server needs of it. */
@@ -54,7 +63,7 @@ export interface MonitoringServer {
 }
 
 export function createMonitoring(options: {
-  config: Pick<Config, 'metrics' | 'probes'>;
+  config: Pick<Config, 'metrics' | 'probes' | 'status'>;
   version: string;
   database: Database;
   clock: Clock;
@@ -100,10 +109,24 @@ export function createMonitoring(options: {
       const endpoint = createMetricsEndpoint({ metrics, config: config.metrics, authentication: parts.authentication });
       const listener = config.metrics.listen === undefined ? undefined : startMetricsServer(metrics, config.metrics.listen);
       if (listener !== undefined) log.info('metrics.listening', { hostname: config.metrics.listen?.hostname, port: listener.port });
+      const status = createStatus({ pool: parts.pool, prober: { latest: (id) => prober?.latest(id) }, history, clock });
+      const statusEndpoint = createStatusEndpoint({
+        status,
+        readImage: createImageStatus({ explain: parts.explain, pool: parts.pool, client: parts.client, clock }),
+        isPublic: config.status.isPublic,
+        authentication: parts.authentication,
+        monotonicMs: clock.monotonicMs,
+      });
+      const watch = setInterval(status.observe, stateWatchMs);
+      watch.unref();
       return {
         measure,
-        answer: (request, path) => (path === '/metrics' ? endpoint.answer(request) : undefined),
+        answer: (request, path, query) => {
+          if (path === '/metrics') return endpoint.answer(request);
+          return path.startsWith('/status') ? statusEndpoint.answer(request, path, query) : undefined;
+        },
         stop: async () => {
+          clearInterval(watch);
           ofProcess.stop();
           await prober?.stop();
           await history.stop();

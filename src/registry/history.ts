@@ -49,7 +49,7 @@ export interface Availability {
 export interface History {
   note(sourceId: string, outcome: Outcome): void;
   read(sourceId: string, range: HistoryRange): Promise<SourceHistory>;
-  /** Of the last 24 hours and 90 days; some minutes old at most. */
+  /** Of the last 24 hours and 90 days; a minute old at most. */
   availability(sourceId: string): Promise<Availability>;
   /** Writes what is collected. */
   flush(): Promise<void>;
@@ -60,7 +60,7 @@ export interface History {
 
 /** Sources between two writes; what comes after is not kept. */
 const sourcesMax = 5_000;
-const availabilityMaxAgeMs = 5 * minuteMs;
+const availabilityMaxAgeMs = minuteMs;
 
 interface Collected {
   requests: number;
@@ -106,7 +106,8 @@ export function createHistory({ database, clock, log }: { database: Database; cl
     const [day, quarter] = [await share(24 * hourMs), await share(90 * 24 * hourMs)];
     const value = { ...(day === undefined ? {} : { day }), ...(quarter === undefined ? {} : { quarter }) };
     if (availabilities.size >= sourcesMax) availabilities.clear();
-    availabilities.set(sourceId, { value, untilMs: clock.monotonicMs() + availabilityMaxAgeMs });
+    // What was just asked for the first time is not told as never asked for a minute.
+    if (quarter !== undefined) availabilities.set(sourceId, { value, untilMs: clock.monotonicMs() + availabilityMaxAgeMs });
     return value;
   };
 

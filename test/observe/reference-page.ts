@@ -57,7 +57,11 @@ client seems to come from the private network.
 
 export function metricsPage(): string {
   const monitoring = createMonitoring({
-    config: { metrics: { isPublic: false }, probes: { isEnabled: false, intervalMs: 1, deepIntervalMs: 1, canaries: new Map() } },
+    config: {
+      metrics: { isPublic: false },
+      status: { isPublic: false },
+      probes: { isEnabled: false, intervalMs: 1, deepIntervalMs: 1, canaries: new Map() },
+    },
     version: '0',
     database: {} as Database,
     clock: systemClock,
