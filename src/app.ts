@@ -25,6 +25,7 @@ import { startServer } from './http/server.ts';
 import { createTokenService } from './http/token-service.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
+import { createBlobCheck } from './registry/blob-check.ts';
 import { bootstrap, requireOwnStore } from './registry/bootstrap.ts';
 import { createCatalog } from './registry/catalog.ts';
 import { createEgress } from './registry/egress.ts';
@@ -125,7 +126,8 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     egressRefusal: egress.refusalOf,
   };
   const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
-  const ingest = createIngest({ store, database });
+  const ingest = createIngest({ store, database, log });
+  const check = createBlobCheck({ store, clock, log });
   const repositories = createRepositories({ database, content });
   const client = createUpstreamClient({
     clock,
@@ -149,6 +151,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     database,
     repositories,
     store,
+    check,
     ingest,
     client,
     pool,
@@ -193,7 +196,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     return found === undefined ? undefined : { kind: 'user', ...found };
   };
   const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
-  const pull = createPull({ content, store, mirror });
+  const pull = createPull({ content, store, check, mirror });
   const offline = createOffline({
     database,
     content,

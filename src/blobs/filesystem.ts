@@ -7,10 +7,11 @@
 //
 // Commit: fdatasync(file) -> rename into the shard -> fsync(shard folder). Only then may a row say that the blob is here.
 
+import { readFileSync, statSync } from 'node:fs';
 import { type FileHandle, open, readdir, rm, stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createUlid } from '../lib/ulid.ts';
-import { type Digest, digestAlgorithm, digestHex } from '../oci/digest.ts';
+import { type Digest, digestAlgorithm, digestHex, digestOf } from '../oci/digest.ts';
 import { type BlobStore, BlobStoreError, type StagedBlob } from './store.ts';
 import { openStoreFolders } from './store-folders.ts';
 import { createSyncPool, type SyncPool } from './sync-pool.ts';
@@ -30,6 +31,15 @@ export async function openFilesystemStore(root: string): Promise<BlobStore> {
   return {
     identity,
     open: (key) => ({ kind: 'file', path: join(root, key) }),
+    isIntact: (key, { digest, sizeBytes }, depth) => {
+      try {
+        const path = join(root, key);
+        if (statSync(path).size !== sizeBytes) return false;
+        return depth === 'size' || digestOf(readFileSync(path), digestAlgorithm(digest)) === digest;
+      } catch {
+        return false;
+      }
+    },
     stage: async (id) => {
       const handle = await open(stagedPath(id), 'wx+', 0o600).catch((error) => {
         throw storeError(error, 'cannot start an object');

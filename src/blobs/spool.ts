@@ -12,6 +12,10 @@ export interface Spool {
   readonly id: string;
   /** Bytes accepted so far (written or on their way to the disk). */
   readonly acceptedBytes: number;
+  /** The disk is full: it can be followed, and not be committed. */
+  readonly isUncached: boolean;
+  /** Everything from there on can still be read. */
+  isWholeFrom(startBytes: number): boolean;
   append(chunk: Uint8Array): Promise<void>;
   /** Resolves when all accepted bytes can be read back. */
   flush(): Promise<void>;
@@ -23,12 +27,14 @@ export interface Spool {
   complete(): void;
   /** Makes the bytes durable; gives their key. Readers go on reading to the end. */
   commit(digest: Digest): Promise<string>;
+  /** Reads all bytes back and compares: for when the disk has failed to keep them, and readers are to have them nevertheless. */
+  isStill(digest: Digest): Promise<boolean>;
   /** Ends it without a result: the bytes go, readers get the error. Idempotent. */
   fail(error: Error): Promise<void>;
   /** All bytes from `start` to `end` (exclusive; default: the final size) as they are released. Throws the spool's error, or the signal's reason. */
   follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array>;
-  /** Gives up the file handle once the last reader is gone; the bytes stay. */
-  close(): Promise<void>;
+  /** Gives up the file handle once the last reader is gone. The bytes stay when it is `kept`; else they go then. */
+  close(isKept?: boolean): Promise<void>;
 }
 
 /** A spool over a staged object; bytes it already holds are hashed again first. After an error the object is closed. */
@@ -42,8 +48,9 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
   let finalBytes: number | undefined;
   let finalDigest: Digest | undefined;
   let failure: Error | undefined;
-  let readers = 0;
+  const readers = new Set<{ at: number }>();
   let isClosing = false;
+  let isKept = true;
   // Listeners, not one promise that all race: a reader that waits ten thousand times must leave nothing behind each time.
   const waiting = new Set<() => void>();
   const wake = (): void => {
@@ -60,14 +67,17 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
       signal.addEventListener('abort', go);
     });
   staged.onGrowth = wake;
+  staged.readers = () => [...readers].map((reader) => reader.at);
   const closeIfIdle = async (): Promise<void> => {
-    if (isClosing && readers === 0) await staged.close();
+    if (isClosing && readers.size === 0) await (isKept ? staged.close() : staged.discard());
   };
 
   async function* follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-    readers++;
+    const reader = { at: start };
+    readers.add(reader);
     try {
-      for (let at = start; ; ) {
+      for (;;) {
+        const { at } = reader;
         if (signal.aborted) throw signal.reason;
         if (failure !== undefined) throw failure;
         const limit = Math.min(releasedBytes, staged.sizeBytes, end ?? Number.MAX_SAFE_INTEGER);
@@ -75,15 +85,17 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
           const chunk = await readSome(staged, at, Math.min(readChunkBytes, limit - at));
           // The bytes may have turned out wrong while they were read.
           if (failure !== undefined) throw failure;
-          at += chunk.byteLength;
           yield chunk;
+          reader.at += chunk.byteLength;
+          staged.onRead?.();
           continue;
         }
         if (at >= Math.min(end ?? Number.MAX_SAFE_INTEGER, finalBytes ?? Number.MAX_SAFE_INTEGER)) return;
         await change(signal);
       }
     } finally {
-      readers--;
+      readers.delete(reader);
+      staged.onRead?.();
       await closeIfIdle();
     }
   }
@@ -93,6 +105,10 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
     get acceptedBytes() {
       return acceptedBytes;
     },
+    get isUncached() {
+      return staged.isUncached === true;
+    },
+    isWholeFrom: (startBytes) => staged.isWholeFrom?.(startBytes) ?? true,
     append: async (chunk) => {
       hash.update(chunk);
       acceptedBytes += chunk.byteLength;
@@ -114,6 +130,7 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
       wake();
     },
     commit: (digest) => staged.commit(digest),
+    isStill: async (digest) => (await hashAgain(staged, algorithm)).digest() === digest,
     fail: async (error) => {
       if (failure !== undefined) return;
       failure = error;
@@ -121,8 +138,9 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
       await staged.discard();
     },
     follow,
-    close: async () => {
+    close: async (kept = true) => {
       isClosing = true;
+      isKept = kept;
       await closeIfIdle();
     },
   };

@@ -15,6 +15,11 @@ export interface BlobStore {
   /** Made with the store and never changed: tells whether this is the store that a database speaks of, or an empty mount point. */
   readonly identity: string;
   open(key: string): BlobContent;
+  /**
+   * Whether a committed object is still what it was, as far as can be told at once on the serving thread: `size` looks at its length, `bytes` reads
+   * it all, so it is for small ones.
+   */
+  isIntact(key: string, expected: { readonly digest: Digest; readonly sizeBytes: number }, depth: 'size' | 'bytes'): boolean;
   /** Starts a new object under an id of its own; throws when the id exists. */
   stage(id: string): Promise<StagedBlob>;
   /** Opens a staged object again, e.g. after a restart; undefined when there is none. Throws when the disk gives no answer. */
@@ -49,6 +54,14 @@ export interface StagedBlob {
   discard(): Promise<void>;
   /** Called after each growth. One listener. */
   onGrowth: (() => void) | undefined;
+  /** Some of it is in memory only, so that it can be read and never be committed (overflow.ts). */
+  readonly isUncached?: boolean;
+  /** Where the readers are, for an object that keeps no more than they need; set by who reads. */
+  readers?: () => readonly number[];
+  /** To be called when a reader has moved. */
+  onRead?(): void;
+  /** Everything from there on can still be read; absent where that is always so. */
+  isWholeFrom?(startBytes: number): boolean;
 }
 
 /** A failure of the store. `full` means that no space is left. */

@@ -25,6 +25,8 @@ export interface NewBlob {
   /** The session that ends with this blob. */
   readonly uploadId?: string;
   readonly trail?: string;
+  /** The live key whose bytes were found to be damaged: it is replaced. */
+  readonly damagedKey?: string;
 }
 export interface RecordedBlob {
   /** The key that holds the live bytes: another one than offered when the blob was here already. */
@@ -33,7 +35,7 @@ export interface RecordedBlob {
 
 /**
  * Makes a blob live and a member of the repository. When a live row of the same size exists, it is kept and the caller's bytes are surplus;
- * a corrupt or condemned one is replaced by them (a new generation). NAME_UNKNOWN when the repository is gone.
+ * a corrupt, condemned or damaged one is replaced by them (a new generation). NAME_UNKNOWN when the repository is gone.
  */
 export async function recordBlob(context: CommandContext, args: NewBlob): Promise<RecordedBlob> {
   const { trx, nowMs } = context;
@@ -57,7 +59,7 @@ export async function recordBlob(context: CommandContext, args: NewBlob): Promis
       })
       .execute();
   } else {
-    const keeps = found.state === 'live' && found.size_bytes === args.sizeBytes;
+    const keeps = found.state === 'live' && found.size_bytes === args.sizeBytes && found.storage_key !== args.damagedKey;
     if (keeps) storageKey = found.storage_key;
     await trx
       .updateTable('blob')

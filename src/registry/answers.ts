@@ -33,6 +33,11 @@ export interface BlobRequest {
   readonly startBytes: number;
   /** The client may push here, so nothing that exists only upstream may be confirmed to it. */
   readonly asPusher: boolean;
+  /**
+   * Called before each piece a fetch that this request begins takes from a source; it waits until that piece may be taken. Dropped when a
+   * request without one joins the fetch.
+   */
+  readonly pace?: (bytes: number, signal: AbortSignal) => Promise<void>;
 }
 
 /** An entry of the referrers index. distribution-spec v1.1 "Listing Referrers". */

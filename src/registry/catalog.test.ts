@@ -50,6 +50,7 @@ function catalogWith(upstream: { tags?: readonly string[]; referrers?: readonly 
     drift: () => undefined,
     doubt: () => undefined,
     equivalents: () => [],
+    stats: () => ({ fillsRunning: 0, fillsQueued: 0, readers: 0, hedgesStarted: 0, hedgesWon: 0 }),
     close: async () => undefined,
   };
   return createCatalog({ database, content: prepareContentQueries(database), mirror, limits: { sizeDefault: 3, sizeMax: 5 } });

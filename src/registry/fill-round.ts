@@ -21,6 +21,7 @@ const fruitlessTriesMax = 2;
 const fruitBytes = 1024 * 1024;
 const triesPerRoundMax = 100;
 /** A slow source is left this often at most, and for another slow one only if that gave this many times as much. */
+const unprovenDetail = 'the disk is full, and what it sends may not be passed on before it is proven';
 const slowTimesMax = 3;
 const muchFaster = 2;
 
@@ -53,6 +54,11 @@ export class SourcesFailed extends Error {
   }
 }
 
+/** The disk is full, and what comes may not be passed on unproven: the fetch has to begin again, from sources that are believed. */
+export class UnprovenInMemory extends Error {
+  override readonly name = 'UnprovenInMemory';
+}
+
 export function startRound(spool: Spool, wanted: WantedBlob): Round {
   return {
     spool,
@@ -79,6 +85,8 @@ interface SourceRecord {
 /** The sources of one round and what they did in it. */
 interface Ranking {
   readonly candidates: () => readonly Source[];
+  /** Only what a believed source sends can be used. */
+  readonly mustBelieve: () => boolean;
   readonly records: Map<string, SourceRecord>;
   readonly attempts: Attempt[];
 }
@@ -94,7 +102,9 @@ export async function fetchRound(
   round: Round,
   how: { readonly candidates: () => readonly Source[]; readonly attempts: Attempt[]; readonly onRelease: () => void },
 ): Promise<void> {
-  const ranking: Ranking = { candidates: how.candidates, records: new Map(), attempts: how.attempts };
+  // Nothing is passed on unproven, and nothing large can be held until it is proven.
+  const mustBelieve = (): boolean => round.spool.isUncached && (round.totalBytes ?? Number.MAX_SAFE_INTEGER) > smallBlobMaxBytes;
+  const ranking: Ranking = { candidates: how.candidates, mustBelieve, records: new Map(), attempts: how.attempts };
   const misfits = new Set<string>();
   for (let tries = 0; !isAllThere(round); tries++) {
     const offset = round.spool.acceptedBytes;
@@ -148,14 +158,27 @@ function nextSource(parts: RaceParts, wanted: WantedBlob, ranking: Ranking, othe
     .filter(({ source, record }) => (record?.fruitless ?? 0) < fruitlessTriesMax && !others.has(source.id))
     .sort((a, b) => compare(a.key, b.key));
   for (const { source, record } of ordered) {
+    if (ranking.mustBelieve() && !isBelieved(pool, source)) {
+      noteOnce(ranking.attempts, { source: source.url, verdict: 'skipped', detail: unprovenDetail, ms: 0, bytes: 0 });
+      continue;
+    }
     const isTrial = pool.snapshot(source).state === 'half-open';
     const skipped = pool.admit(source, wanted.repository, 'blob');
     // A breaker that opened because it breaks off all the time does not stop a download that gets on.
     const isKnownToWork = record?.isFruitful === true && pool.snapshot(source).state === 'open';
     if (skipped === undefined || isKnownToWork) return { source, isTrial };
-    if (!ranking.attempts.some((attempt) => attempt.source === source.url)) ranking.attempts.push(skipped.attempt);
+    noteOnce(ranking.attempts, skipped.attempt);
   }
   return undefined;
+}
+
+function noteOnce(attempts: Attempt[], attempt: Attempt): void {
+  if (!attempts.some((other) => other.source === attempt.source)) attempts.push(attempt);
+}
+
+/** Its bytes may go out before the digest is known. */
+function isBelieved({ health }: SourcePool, source: Source): boolean {
+  return (source.trust === 'authority' || health.clean(source.id)) && !health.isQuarantined(source.id);
 }
 
 function compare(one: readonly number[], other: readonly number[]): number {
@@ -219,11 +242,10 @@ async function receive(
   const { spool } = round;
   const { offset, seen, ranking } = from;
   const { source, answer } = from.opened;
-  const { health } = parts.pool;
-  const isBelieved = (source.trust === 'authority' || health.clean(source.id)) && !health.isQuarantined(source.id);
+  const believed = isBelieved(parts.pool, source);
   // An unproven source's word on the size is not held against the next one.
-  if (isBelieved) round.totalBytes ??= answer.totalBytes;
-  const isTrusted = isBelieved && round.trustedBytes === offset;
+  if (believed) round.totalBytes ??= answer.totalBytes;
+  const isTrusted = believed && round.trustedBytes === offset;
   let skipBytes = offset - answer.startOffset;
   const paced = measurePace(answer.body, parts, {
     source,
@@ -235,6 +257,9 @@ async function receive(
     skipBytes -= received.byteLength - chunk.byteLength;
     if (spool.acceptedBytes + chunk.byteLength > wanted.blobMaxBytes)
       throw new UpstreamError('too-large', { detail: 'larger than the limit for blobs' });
+    if (spool.isUncached && !isTrusted && (round.totalBytes ?? spool.acceptedBytes + chunk.byteLength) > smallBlobMaxBytes)
+      throw new UnprovenInMemory('the disk is full');
+    await wanted.pace?.()?.(chunk.byteLength, parts.signal);
     await spool.append(chunk);
     if (!isTrusted) continue;
     round.trustedBytes = spool.acceptedBytes;

@@ -8,6 +8,7 @@ import { createSourceHealth } from '../upstream/health.ts';
 import type { Source } from '../upstream/source.ts';
 import { UpstreamError, type Verdict } from '../upstream/verdict.ts';
 import { smallBlobMaxBytes } from './blob-race.ts';
+import { createDiskGuard } from './disk-guard.ts';
 import { type Fill, startFill } from './fill.ts';
 import { createHedging } from './hedging.ts';
 import { mirrorTimings } from './mirror-timings.ts';
@@ -90,6 +91,7 @@ function memoryStore(pause: () => Promise<void>): { store: BlobStore; open: () =
     resume: unused,
     listStaged: unused,
     remove: unused,
+    isIntact: unused,
     freeSpace: unused,
   };
   return { store, open: () => openHandles, staged: () => stagedIds.size };
@@ -171,7 +173,7 @@ export function simulate(options: {
   let segments: readonly Segment[] = [];
   const fill = startFill(
     {
-      store: memory.store,
+      disk: createDiskGuard({ store: memory.store, reserve: undefined, clock: systemClock, log: undefined, onAlarm: () => undefined }),
       client: {
         getBlob: async (source, _repository, _digest, { offset, expectedSizeBytes }) => {
           await pause();
@@ -185,6 +187,7 @@ export function simulate(options: {
       },
       pool: createSourcePool({ sources: new Map([['docker.io', list]]), health, clock: systemClock }),
       hedging: createHedging({ clock: systemClock }),
+      onAlarm: () => undefined,
       clock: systemClock,
       timings: mirrorTimings,
       signal: new AbortController().signal,

@@ -6,19 +6,21 @@
 //         ──> further rounds, each from one source alone, so that a wrong answer says who lies
 
 import { openSpool, type Spool } from '../blobs/spool.ts';
-import type { BlobStore } from '../blobs/store.ts';
-import type { Log } from '../lib/log.ts';
 import { createUlid } from '../lib/ulid.ts';
 import { digestAlgorithm } from '../oci/digest.ts';
 import type { Source } from '../upstream/source.ts';
+import type { OnAlarm } from './alarms.ts';
 import type { RaceParts } from './blob-race.ts';
-import { fetchRound, type Round, SourcesFailed, startRound } from './fill-round.ts';
+import { type DiskGuard, isStorageFull } from './disk-guard.ts';
+import { fetchRound, type Round, SourcesFailed, startRound, UnprovenInMemory } from './fill-round.ts';
 import type { Attempt, Segment } from './trail.ts';
 import { createWakeUp } from './wake-up.ts';
 import type { WantedBlob } from './wanted-blob.ts';
 
 /** Rounds in all: what lies costs the whole blob each time. */
 const roundsMax = 6;
+const lingerMs = 500;
+const lingerMaxMs = 10_000;
 
 export interface FillRequest extends WantedBlob {
   /** Makes the verified bytes live. */
@@ -34,6 +36,12 @@ export interface Fill {
   readable(start: number, signal: AbortSignal): Promise<boolean>;
   /** Undefined while nobody who is believed has told it. */
   readonly totalBytes: number | undefined;
+  /** Who follows now. */
+  readonly readers: number;
+  /** The disk is full: it is passed on and not kept. */
+  readonly isUncached: boolean;
+  /** A reader who comes now can still have everything from there on. */
+  isWholeFrom(start: number): boolean;
   /**
    * The bytes from `start` to `end` (exclusive) as they may be read. Throws what the fill failed with, and when bytes that were given out
    * turn out wrong: the reader must be cut off.
@@ -42,8 +50,9 @@ export interface Fill {
 }
 
 export interface FillParts extends RaceParts {
-  readonly store: BlobStore;
-  readonly log?: Log;
+  readonly disk: DiskGuard;
+  /** Logs it, too. */
+  readonly onAlarm: OnAlarm;
 }
 
 /** Bytes that turned out wrong were on their way. */
@@ -54,13 +63,30 @@ class WrongBytes extends Error {
 /** Starts the fetch; `admit` runs it when there is a place for one more. */
 export function startFill(parts: FillParts, request: FillRequest, admit: (task: () => Promise<void>) => Promise<void>): Fill {
   const changes = createWakeUp();
-  const state: FillState = { round: undefined, rounds: 0, totalBytes: request.expectedBytes, isSettled: false };
+  const state: FillState = {
+    round: undefined,
+    rounds: 0,
+    totalBytes: request.expectedBytes,
+    readers: 0,
+    inMemory: false,
+    isUncached: false,
+    isSettled: false,
+  };
   const settled = admit(() => run(parts, request, state, changes.wake)).finally(() => {
     state.isSettled = true;
     changes.wake();
   });
 
   async function* follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+    state.readers++;
+    try {
+      yield* read(start, end, signal);
+    } finally {
+      state.readers--;
+    }
+  }
+
+  async function* read(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
     for (;;) {
       const { round, rounds } = state;
       if (round === undefined) {
@@ -92,6 +118,13 @@ export function startFill(parts: FillParts, request: FillRequest, admit: (task: 
     get totalBytes() {
       return state.round?.totalBytes ?? state.totalBytes;
     },
+    get readers() {
+      return state.readers;
+    },
+    get isUncached() {
+      return state.isUncached || state.round?.spool.isUncached === true;
+    },
+    isWholeFrom: (start) => state.round?.spool.isWholeFrom(start) ?? !state.isUncached,
     readable: async (start, signal) => {
       while (!state.isSettled && (state.round?.releasedBytes ?? 0) <= start) await changes.next(signal);
       return !state.isSettled;
@@ -105,6 +138,11 @@ interface FillState {
   /** Begun so far. */
   rounds: number;
   totalBytes: number | undefined;
+  readers: number;
+  /** Nothing of it is to be written to the disk any more. */
+  inMemory: boolean;
+  /** It was proven and could not be kept. */
+  isUncached: boolean;
   isSettled: boolean;
 }
 
@@ -117,7 +155,11 @@ async function run(parts: FillParts, request: FillRequest, state: FillState, wak
     });
   const fetchFrom = (candidates: () => readonly Source[]): Promise<RoundEnd> =>
     runRound({ parts, request, state, wake, attempts, candidates });
-  const first = await fetchFrom(ranked);
+  const first = await fetchFrom(ranked).catch((error) => {
+    if (!(error instanceof UnprovenInMemory)) throw error;
+    state.inMemory = true;
+    return fetchFrom(ranked);
+  });
   if (first.kind === 'kept') return;
   if (first.kind === 'failed' && first.misfits.size === 0) throw new SourcesFailed(attempts);
   // Alone it was the liar; together with others any of them may be.
@@ -149,7 +191,8 @@ async function runRound(options: {
   candidates: () => readonly Source[];
 }): Promise<RoundEnd> {
   const { parts, request, state, wake, attempts, candidates } = options;
-  const spool = await openSpool(await parts.store.stage(`fill-${createUlid(Date.now())}`), digestAlgorithm(request.digest));
+  const staged = await parts.disk.stage(`fill-${createUlid(Date.now())}`, { ...request, inMemory: state.inMemory });
+  const spool = await openSpool(staged, digestAlgorithm(request.digest));
   const round = startRound(spool, request);
   state.round = round;
   state.rounds++;
@@ -159,7 +202,13 @@ async function runRound(options: {
     if (spool.digest() === request.digest) {
       reportProven(parts, request, round);
       state.totalBytes = spool.acceptedBytes;
-      await request.keep(spool, { attempts, segments: round.segments });
+      if (!(await keepRound(parts, request, round, attempts))) {
+        state.isUncached = true;
+        spool.complete();
+        round.releasedBytes = spool.acceptedBytes;
+        wake();
+        await waitForReaders(parts, state);
+      }
       return { kind: 'kept' };
     }
     reportWrong(parts, request, round, attempts);
@@ -172,10 +221,31 @@ async function runRound(options: {
   } finally {
     // First nobody new may come to this spool, then it closes behind its last reader.
     state.round = undefined;
-    const closed = spool.close();
+    const closed = spool.close(!state.isUncached);
     wake();
     await closed;
   }
+}
+
+/** False when the disk is full: the bytes are right and can be read, and are not kept. */
+async function keepRound(parts: FillParts, request: FillRequest, round: Round, attempts: readonly Attempt[]): Promise<boolean> {
+  if (round.spool.isUncached) return false;
+  try {
+    await request.keep(round.spool, { attempts, segments: round.segments });
+    parts.disk.noteKept();
+    return true;
+  } catch (error) {
+    if (!isStorageFull(error) || !(await round.spool.isStill(request.digest))) throw error;
+    parts.disk.noteFull();
+    return false;
+  }
+}
+
+/** What is not kept stays for a moment, so that everybody who waits for it can begin to read. */
+async function waitForReaders({ clock, signal }: FillParts, state: FillState): Promise<void> {
+  const endMs = clock.monotonicMs() + lingerMaxMs;
+  do await clock.sleep(lingerMs, signal).catch(() => undefined);
+  while (!signal.aborted && state.readers > 0 && clock.monotonicMs() < endMs);
 }
 
 function reportProven({ pool }: FillParts, request: FillRequest, { finish }: Round): void {
@@ -186,16 +256,23 @@ function reportProven({ pool }: FillParts, request: FillRequest, { finish }: Rou
 }
 
 /** One source alone is the liar. Of several any may be: all but authorities are set aside. */
-function reportWrong({ pool, log }: FillParts, request: FillRequest, round: Round, attempts: Attempt[]): void {
+function reportWrong({ pool, onAlarm }: FillParts, request: FillRequest, round: Round, attempts: Attempt[]): void {
   const isAlone = round.contributors.size === 1;
   const detail = isAlone ? 'wrong bytes' : 'took part in a delivery of wrong bytes';
   const bytes = round.finish?.bytes ?? 0;
   if (round.finish !== undefined) {
     const { id, trust } = round.finish.source;
-    pool.health.report(id, { verdict: isAlone ? 'wrong-digest' : 'aborted', ms: 0, bytes, repository: request.repository, trust });
+    pool.health.report(id, {
+      kind: 'blob',
+      verdict: isAlone ? 'wrong-digest' : 'aborted',
+      ms: 0,
+      bytes,
+      repository: request.repository,
+      trust,
+    });
   }
   for (const source of round.contributors) {
-    log?.warn('mirror.wrong-bytes', { source: source.id, repository: request.repository, digest: request.digest, detail });
+    onAlarm('wrong-bytes', { source: source.id, repository: request.repository, digest: request.digest, detail });
     attempts.push({ source: source.url, verdict: 'wrong-digest', detail, ms: 0, bytes: 0 });
     if (isAlone || source.trust !== 'authority') pool.health.quarantine(source.id, `${detail} for ${request.digest}`);
   }

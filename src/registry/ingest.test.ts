@@ -42,6 +42,7 @@ const store: BlobStore = {
     events.push(`remove ${key}`);
     await removal();
   },
+  isIntact: () => true,
   freeSpace: async () => ({ freeBytes: 0, totalBytes: 0 }),
 };
 
@@ -51,6 +52,9 @@ function spoolOf(text: string, key: string): Spool {
   return {
     id: key,
     acceptedBytes: bytesOf(text).byteLength,
+    isUncached: false,
+    isWholeFrom: () => true,
+    isStill: async () => true,
     append: none,
     flush: none,
     release: () => undefined,

@@ -5,6 +5,7 @@ import type { Spool } from '../blobs/spool.ts';
 import type { BlobStore } from '../blobs/store.ts';
 import type { Database } from '../db/database.ts';
 import type { BlobOrigin, TagTrust } from '../db/schema.ts';
+import type { Log } from '../lib/log.ts';
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { type ParsedManifest, parseManifest } from '../oci/manifest.ts';
@@ -44,7 +45,10 @@ export interface Ingest {
   manifest(incoming: IncomingManifest): Promise<StoredManifestResult>;
 }
 
-export function createIngest({ store, database }: { store: BlobStore; database: Database }): Ingest {
+/** Bytes up to here are read and compared, off no pull's way. */
+const comparedMaxBytes = 1024 * 1024;
+
+export function createIngest({ store, database, log }: { store: BlobStore; database: Database; log?: Log }): Ingest {
   return {
     blob: async ({ repositoryId, spool, digest, origin, uploadId, trail }) => {
       const actual = spool.digest();
@@ -52,22 +56,34 @@ export function createIngest({ store, database }: { store: BlobStore; database: 
       spool.complete();
       const sizeBytes = spool.acceptedBytes;
       const storageKey = await spool.commit(digest);
-      const recorded = await database
-        .run('recordBlob', {
-          repositoryId,
-          digest,
-          storageKey,
-          sizeBytes,
-          origin,
-          ...(uploadId === undefined ? {} : { uploadId }),
-          ...(trail === undefined ? {} : { trail }),
-        })
-        .catch(async (error) => {
-          // A coded refusal means that no row points at the bytes. After anything else a row may: the bytes stay.
-          if (error instanceof OciError) await removeSurplus(store, storageKey);
-          throw error;
-        });
-      if (recorded.storageKey !== storageKey) await removeSurplus(store, storageKey);
+      const record = (damagedKey?: string): Promise<{ readonly storageKey: string }> =>
+        database
+          .run('recordBlob', {
+            repositoryId,
+            digest,
+            storageKey,
+            sizeBytes,
+            origin,
+            ...(uploadId === undefined ? {} : { uploadId }),
+            ...(trail === undefined ? {} : { trail }),
+            ...(damagedKey === undefined ? {} : { damagedKey }),
+          })
+          .catch(async (error) => {
+            // A coded refusal means that no row points at the bytes. After anything else a row may: the bytes stay.
+            if (error instanceof OciError) await removeSurplus(store, storageKey);
+            throw error;
+          });
+      const recorded = await record();
+      if (recorded.storageKey === storageKey) return;
+      // It was here before: the older bytes stay, unless the disk has lost or changed them.
+      const depth = sizeBytes <= comparedMaxBytes ? 'bytes' : 'size';
+      if (store.isIntact(recorded.storageKey, { digest, sizeBytes }, depth)) {
+        await removeSurplus(store, storageKey);
+        return;
+      }
+      log?.warn('blob.healed', { digest, damaged: recorded.storageKey });
+      const healed = await record(recorded.storageKey);
+      await removeSurplus(store, healed.storageKey === storageKey ? recorded.storageKey : storageKey);
     },
     manifest: async ({ repositoryId, bytes, contentType, digest: promised, tags, completeness, tagTrust, trail }) => {
       const digest = digestOf(bytes, promised === undefined ? 'sha256' : digestAlgorithm(promised));

@@ -11,14 +11,16 @@ import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import type { RepositoryName } from '../oci/reference.ts';
 import type { UpstreamClient } from '../upstream/client.ts';
+import type { OnAlarm } from './alarms.ts';
 import { type BlobAnswer, type BlobRequest, blobUnknown } from './answers.ts';
-import { smallBlobMaxBytes } from './blob-race.ts';
-import { asStorageError, type DiskReserve, requireSpace } from './disk-reserve.ts';
+import type { BlobCheck } from './blob-check.ts';
+import { createDiskGuard, isStorageFull } from './disk-guard.ts';
+import { asStorageError, type DiskReserve } from './disk-reserve.ts';
 import type { EquivalentsOf } from './equivalents.ts';
 import { type Fill, type FillParts, startFill } from './fill.ts';
 import { SourcesFailed } from './fill-round.ts';
 import type { ForeignLayer, ForeignLayers } from './foreign-layers.ts';
-import { createHedging } from './hedging.ts';
+import type { Hedging } from './hedging.ts';
 import type { Ingest } from './ingest.ts';
 import type { MirrorTarget } from './mirror-target.ts';
 import type { MirrorTimings } from './mirror-timings.ts';
@@ -30,8 +32,19 @@ import { unavailable } from './unavailable.ts';
 export interface MirrorBlobs {
   /** BLOB_UNKNOWN by an authority's word, UNAVAILABLE or DENIED when no source gave it, INSUFFICIENT_STORAGE; the signal's reason. */
   blob(target: MirrorTarget, digest: Digest, request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer>;
+  stats(): FillCounts;
   /** Ends fetches under way. */
   close(): Promise<void>;
+}
+
+/** Numbers now, and of hedges since the start. */
+export interface FillCounts {
+  readonly fillsRunning: number;
+  readonly fillsQueued: number;
+  /** Clients that are being sent bytes of a fill. */
+  readonly readers: number;
+  readonly hedgesStarted: number;
+  readonly hedgesWon: number;
 }
 
 export interface MirrorBlobsOptions {
@@ -39,6 +52,7 @@ export interface MirrorBlobsOptions {
   readonly database: Database;
   readonly repositories: Repositories;
   readonly store: BlobStore;
+  readonly check: BlobCheck;
   readonly ingest: Ingest;
   readonly client: UpstreamClient;
   readonly pool: SourcePool;
@@ -46,6 +60,8 @@ export interface MirrorBlobsOptions {
   readonly timings: MirrorTimings;
   readonly clock: Clock;
   readonly log?: Log;
+  readonly hedging: Hedging;
+  readonly onAlarm: OnAlarm;
   readonly onFailure: (key: string, attempts: readonly Attempt[]) => void;
   readonly equivalentsOf: EquivalentsOf;
   readonly foreignLayers: ForeignLayers;
@@ -54,22 +70,26 @@ export interface MirrorBlobsOptions {
 interface RunningFill extends Fill {
   /** The repository it was begun for, whose sources it asks. */
   readonly owner: RepositoryName;
+  /** No limit of its rate any more: somebody waits for it. */
+  hurry(): void;
 }
 
 const queuedFillsPerPlace = 16;
 
 export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
-  const { content, database, repositories, store, ingest, client, pool, limits, timings, clock, log } = options;
+  const { content, database, repositories, store, check, ingest, client, pool, hedging, limits, timings, clock, log, onAlarm } = options;
   const stopping = new AbortController();
-  const hedging = createHedging({ clock });
-  const parts: FillParts = { store, client, pool, hedging, clock, timings, signal: stopping.signal, ...(log === undefined ? {} : { log }) };
+  const disk = createDiskGuard({ store, reserve: limits.minimumFree, clock, log, onAlarm });
+  const parts: FillParts = { disk, client, pool, hedging, clock, timings, signal: stopping.signal, onAlarm };
+  /** Those that can be joined. */
   const fills = new Map<string, RunningFill>();
+  const running = new Set<RunningFill>();
   const places = createSemaphore({ places: limits.fills, queueMax: limits.fills * queuedFillsPerPlace });
 
   return {
     blob: async (target, digest, request, signal) => {
       const here = await stored(target.name, digest);
-      if (here !== undefined) return here;
+      if (here !== undefined && here !== 'damaged') return here;
       const statedBytes = await content.statedSize(target.name, digest);
       if (request.head) return { kind: 'known', sizeBytes: statedBytes ?? (await upstreamSize(target, digest)) };
       if (statedBytes !== undefined && statedBytes > 0 && request.startBytes >= statedBytes) {
@@ -77,35 +97,48 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
         const follow = (start: number, end: number | undefined, abort: AbortSignal) => fetchLate(target, digest, { start, end, abort });
         return { kind: 'arriving', sizeBytes: statedBytes, follow, from: 'miss' };
       }
-      if (statedBytes !== undefined && (await linkPublic(target, digest))) return requireStored(target, digest);
+      if (statedBytes !== undefined && here === undefined && (await linkPublic(target, digest))) {
+        const linked = await stored(target.name, digest);
+        if (linked !== undefined && linked !== 'damaged') return linked;
+      }
       return fetchBlob(target, digest, statedBytes, request, signal);
     },
+    stats: () => ({
+      fillsRunning: places.active,
+      fillsQueued: Math.max(0, running.size - places.active),
+      readers: [...running].reduce((sum, fill) => sum + fill.readers, 0),
+      hedgesStarted: hedging.counts.started,
+      hedgesWon: hedging.counts.won,
+    }),
     close: async () => {
       stopping.abort(new OciError('UNAVAILABLE', 'the server is shutting down'));
-      await Promise.allSettled([...fills.values()].map((fill) => fill.settled));
+      await Promise.allSettled([...running].map((fill) => fill.settled));
     },
   };
 
-  async function stored(repository: string, digest: Digest): Promise<BlobAnswer | undefined> {
+  /** `damaged`: it is on record, and its file is gone or another one. */
+  async function stored(repository: string, digest: Digest): Promise<BlobAnswer | 'damaged' | undefined> {
     const found = await content.blob(repository, digest);
-    return found === undefined ? undefined : { ...store.open(found.storageKey), sizeBytes: found.sizeBytes, from: 'hit' };
-  }
-
-  async function requireStored(target: MirrorTarget, digest: Digest): Promise<BlobAnswer> {
-    const found = await stored(target.name, digest);
-    if (found === undefined) throw blobUnknown(digest);
-    return found;
+    if (found === undefined) return undefined;
+    if (!check.isIntact(digest, found)) return 'damaged';
+    return { ...store.open(found.storageKey), sizeBytes: found.sizeBytes, from: 'hit' };
   }
 
   /** Content that anybody may fetch upstream and that is here already is linked, when this repository's own manifest names it. */
   async function linkPublic(target: MirrorTarget, digest: Digest): Promise<boolean> {
     if (!pool.isAnonymous(target.upstream.registry) || (await content.originOf(digest)) !== 'public') return false;
-    const repositoryId = await repositories.ensure(target.project.id, target.name);
-    return database.run('linkBlob', {
-      repositoryId,
-      digest,
-      trail: formatTrail({ atMs: clock.nowMs(), attempts: [], reason: 'here already, fetched for another repository' }),
-    });
+    try {
+      const repositoryId = await repositories.ensure(target.project.id, target.name);
+      return await database.run('linkBlob', {
+        repositoryId,
+        digest,
+        trail: formatTrail({ atMs: clock.nowMs(), attempts: [], reason: 'here already, fetched for another repository' }),
+      });
+    } catch (error) {
+      // Where not even a row can be written it is fetched, and passed on.
+      if (isStorageFull(error)) return false;
+      throw error;
+    }
   }
 
   async function fetchBlob(
@@ -116,7 +149,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
     signal: AbortSignal,
   ): Promise<BlobAnswer> {
     const isShared = statedBytes !== undefined && pool.isAnonymous(target.upstream.registry);
-    const fill = fillOf(target, digest, { statedBytes, key: isShared ? `${digest} ${statedBytes}` : `${target.name} ${digest}` });
+    const fill = fillOf(target, digest, request, { statedBytes, key: isShared ? `${digest} ${statedBytes}` : `${target.name} ${digest}` });
     try {
       return await answerFrom(fill, target, digest, request, signal);
     } catch (error) {
@@ -124,7 +157,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
       if (fill.owner === target.name) return fetchElsewhere(target, digest, statedBytes, { request, signal, failed: error.attempts });
     }
     // Another repository's sources did not have it; this one's may.
-    const own = fillOf(target, digest, { statedBytes, key: `${target.name} ${digest}` });
+    const own = fillOf(target, digest, request, { statedBytes, key: `${target.name} ${digest}` });
     return answerFrom(own, target, digest, request, signal).catch((error) => {
       if (!(error instanceof SourcesFailed)) throw asPullError(error);
       return fetchElsewhere(target, digest, statedBytes, { request, signal, failed: error.attempts });
@@ -142,7 +175,8 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
     for (const from of options.equivalentsOf(target.upstream.registry, target.upstream.repository)) {
       const key = `${target.name} ${digest} from ${from.registry}/${from.repository}`;
       try {
-        return await answerFrom(fillOf(target, digest, { statedBytes, key, from }), target, digest, asked.request, asked.signal);
+        const fill = fillOf(target, digest, asked.request, { statedBytes, key, from });
+        return await answerFrom(fill, target, digest, asked.request, asked.signal);
       } catch (error) {
         if (!(error instanceof SourcesFailed)) throw asPullError(error);
         attempts.push(...error.attempts);
@@ -152,7 +186,8 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
     if (foreign !== undefined) {
       const key = `${target.name} ${digest} from its urls`;
       try {
-        return await answerFrom(fillOf(target, digest, { statedBytes, key, foreign }), target, digest, asked.request, asked.signal);
+        const fill = fillOf(target, digest, asked.request, { statedBytes, key, foreign });
+        return await answerFrom(fill, target, digest, asked.request, asked.signal);
       } catch (error) {
         if (!(error instanceof SourcesFailed)) throw asPullError(error);
         attempts.push(...error.attempts);
@@ -181,12 +216,13 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
     request: BlobRequest,
     signal: AbortSignal,
   ): Promise<BlobAnswer> {
-    const isSmall = (fill.totalBytes ?? Number.MAX_SAFE_INTEGER) <= smallBlobMaxBytes;
     const kept = fill.settled.then(async (): Promise<BlobAnswer> => {
       const found =
         (await stored(target.name, digest)) ?? ((await linkPublic(target, digest)) ? await stored(target.name, digest) : undefined);
-      if (found === undefined) throw blobUnknown(digest);
-      return { ...found, from: 'miss' };
+      if (found !== undefined && found !== 'damaged') return { ...found, from: 'miss' };
+      if (!fill.isUncached) throw blobUnknown(digest);
+      if (fill.totalBytes === 0) return { kind: 'arriving', sizeBytes: 0, follow: fill.follow, from: 'miss' };
+      throw new OciError('UNAVAILABLE', 'the disk is full, and this was passed on without being kept; ask again');
     });
     // Whoever leaves early leaves nobody to hear of a failure.
     kept.catch(() => undefined);
@@ -196,7 +232,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
       return { kind: 'arriving', sizeBytes: fill.totalBytes, follow: fill.follow, from: 'miss' };
     };
     try {
-      return await Promise.race([left.promise, kept, ...(isSmall ? [] : [arriving()])]);
+      return await Promise.race([left.promise, kept, arriving()]);
     } finally {
       left.dispose();
     }
@@ -205,6 +241,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
   function fillOf(
     target: MirrorTarget,
     digest: Digest,
+    request: BlobRequest,
     how: {
       readonly statedBytes: number | undefined;
       readonly key: string;
@@ -213,8 +250,12 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
     },
   ): RunningFill {
     const { statedBytes, key, from = target.upstream, foreign } = how;
-    const running = fills.get(key);
-    if (running !== undefined) return running;
+    const known = fills.get(key);
+    if (known?.isWholeFrom(request.startBytes) === true) {
+      if (request.pace === undefined) known.hurry();
+      return known;
+    }
+    let pace = request.pace;
     const { registry, repository } = from;
     const begun = startFill(
       { ...parts, ...foreign },
@@ -224,6 +265,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
         digest,
         expectedBytes: statedBytes,
         blobMaxBytes: limits.blobMaxBytes,
+        pace: () => pace,
         keep: async (spool, { attempts, segments }) => {
           await ingest.blob({
             repositoryId: await repositories.ensure(target.project.id, target.name),
@@ -235,35 +277,45 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
         },
         readKept: (start, end) => readKept(target, digest, start, end),
       },
-      (task) =>
-        places.run(async () => {
-          if (limits.minimumFree !== undefined) await requireSpace(store, limits.minimumFree, statedBytes);
-          await task();
-        }),
+      (task) => places.run(task),
     );
     const fill: RunningFill = {
       owner: target.name,
       settled: begun.settled,
       readable: begun.readable,
       follow: begun.follow,
+      hurry: () => {
+        pace = undefined;
+      },
       get totalBytes() {
         return begun.totalBytes;
       },
+      get readers() {
+        return begun.readers;
+      },
+      get isUncached() {
+        return begun.isUncached;
+      },
+      isWholeFrom: begun.isWholeFrom,
     };
     fills.set(key, fill);
+    running.add(fill);
     const done = (): void => {
-      fills.delete(key);
+      running.delete(fill);
+      if (fills.get(key) === fill) fills.delete(key);
     };
     fill.settled.then(done, (error) => {
       done();
       if (error instanceof SourcesFailed) options.onFailure(`${target.name} ${digest}`, error.attempts);
+      else if (isStorageFull(error)) log?.warn('mirror.fill-dropped', { repository: target.name, digest, error });
       else if (!stopping.signal.aborted) log?.error('mirror.fill-failed', { repository: target.name, digest, error });
     });
     return fill;
   }
 
   async function* readKept(target: MirrorTarget, digest: Digest, start: number, end: number | undefined): AsyncGenerator<Uint8Array> {
-    const found = await requireStored(target, digest);
+    const found = await stored(target.name, digest);
+    if (found === undefined || found === 'damaged') throw blobUnknown(digest);
     if (found.kind !== 'file') throw new Error('a stored blob that is no file');
     yield* Bun.file(found.path)
       .slice(start, end ?? found.sizeBytes)

@@ -14,7 +14,7 @@ import { createEquivalents, type Equivalent, type EquivalentsOf } from './equiva
 import { createForeignLayers } from './foreign-layers.ts';
 import { createHedging } from './hedging.ts';
 import { createManifestFetcher } from './manifest-fetch.ts';
-import { createMirrorBlobs, type MirrorBlobsOptions } from './mirror-blobs.ts';
+import { createMirrorBlobs, type FillCounts, type MirrorBlobsOptions } from './mirror-blobs.ts';
 import { createMirrorListings, type Listing } from './mirror-listings.ts';
 import { mirrorAccess, mirrorTargetOf } from './mirror-target.ts';
 import { type MirrorTimings, mirrorTimings } from './mirror-timings.ts';
@@ -43,11 +43,14 @@ export interface Mirror {
   doubt(source: Source): string | undefined;
   /** Repositories that are asked for a digest when all sources of this one have failed. */
   equivalents: EquivalentsOf;
+  /** How much is being fetched. */
+  stats(): FillCounts;
   /** Ends fills under way. */
   close(): Promise<void>;
 }
 
-export interface MirrorOptions extends Omit<MirrorBlobsOptions, 'timings' | 'onFailure' | 'equivalentsOf' | 'foreignLayers'> {
+export interface MirrorOptions
+  extends Omit<MirrorBlobsOptions, 'timings' | 'onFailure' | 'onAlarm' | 'hedging' | 'equivalentsOf' | 'foreignLayers'> {
   readonly rules: TagRules;
   readonly timings?: Partial<MirrorTimings>;
   /** Which repositories hold the same content; none without it. */
@@ -106,6 +109,7 @@ export function createMirror(options: MirrorOptions): Mirror {
     tags: (target, signal) => listings.tags(mirrorTargetOf(target), signal),
     referrers: (target, subject) => listings.referrers(mirrorTargetOf(target), subject),
     lastFailure: (name, reference) => failures.get(`${name} ${reference}`),
+    stats: blobs.stats,
     absence: absences.peek,
     drift: drift.evidence,
     doubt: drift.doubt,

@@ -5,8 +5,10 @@ import { type Access, accessFallback, decide } from '../auth/access.ts';
 import type { BlobStore } from '../blobs/store.ts';
 import type { ContentQueries } from '../db/content.ts';
 import type { Digest } from '../oci/digest.ts';
+import { OciError } from '../oci/errors.ts';
 import type { Reference } from '../oci/reference.ts';
 import { type BlobAnswer, type BlobRequest, blobUnknown, type ManifestAnswer, manifestUnknown } from './answers.ts';
+import type { BlobCheck } from './blob-check.ts';
 import type { Mirror } from './mirror.ts';
 
 export interface Pull {
@@ -16,7 +18,8 @@ export interface Pull {
   blob(access: Access<'pull'>, digest: Digest, request: BlobRequest, signal: AbortSignal): Promise<BlobAnswer>;
 }
 
-export function createPull({ content, store, mirror }: { content: ContentQueries; store: BlobStore; mirror: Mirror }): Pull {
+export function createPull(options: { content: ContentQueries; store: BlobStore; check: BlobCheck; mirror: Mirror }): Pull {
+  const { content, store, check, mirror } = options;
   return {
     manifest: async (access, reference, signal) => {
       const { target } = access;
@@ -34,9 +37,13 @@ export function createPull({ content, store, mirror }: { content: ContentQueries
       const { target } = access;
       if (target.upstream !== undefined) return mirror.blob(access, digest, request, signal);
       const found = await content.blob(target.name, digest);
-      if (found !== undefined) return { ...store.open(found.storageKey), sizeBytes: found.sizeBytes };
+      const isDamaged = found !== undefined && !check.isIntact(digest, found);
+      if (found !== undefined && !isDamaged) return { ...store.open(found.storageKey), sizeBytes: found.sizeBytes };
       const fallback = request.head && request.asPusher ? undefined : accessFallback(access);
       if (fallback !== undefined) return mirror.blob(fallback, digest, request, signal);
+      // Who looks before pushing is told that it is not here, so that it comes again; who pulls is never told that.
+      if (isDamaged && !(request.head && request.asPusher))
+        throw new OciError('UNAVAILABLE', 'the bytes of this blob are damaged on the disk; push it again', { detail: { digest } });
       throw blobUnknown(digest);
     },
   };

@@ -9,4 +9,6 @@ export interface WantedBlob {
   /** From a manifest; undefined when none is known. */
   readonly expectedBytes: number | undefined;
   readonly blobMaxBytes: number;
+  /** Waits until so many bytes may be taken; undefined when they may at once. It may change while the blob is fetched. */
+  readonly pace?: () => ((bytes: number, signal: AbortSignal) => Promise<void>) | undefined;
 }

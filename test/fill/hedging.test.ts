@@ -181,3 +181,27 @@ describe('a source that trickles', () => {
     expect(sources.map((source) => source.count(layer.digest))).toEqual([1, 2, 1]);
   }, 60_000);
 });
+
+describe('a fetch with a pace', () => {
+  test('takes each piece when it may, and hurries when somebody without one waits for it', async () => {
+    const { engine, sources } = await start(1);
+    const [layer] = await serve(engine, sources, [3 * mebibyte]);
+    if (layer === undefined) throw new Error('no layer');
+    const gate = Promise.withResolvers<void>();
+    let paced = 0;
+    const pace = async (bytes: number): Promise<void> => {
+      paced += bytes;
+      await gate.promise;
+    };
+    const slow = engine.blob('app', layer.digest, { pace });
+    await until(() => paced > 0);
+    const hasty = pullMs(engine, layer);
+    await Bun.sleep(50);
+    expect(engine.stats()).toMatchObject({ fillsRunning: 1, fillsQueued: 0 });
+    gate.resolve();
+    await hasty;
+    await slow;
+    expect(paced).toBeLessThan(3 * mebibyte);
+    expect(sources[0]?.count(layer.digest)).toBe(1);
+  });
+});

@@ -19,6 +19,7 @@ import { type ListenOptions, startServer } from '../../src/http/server.ts';
 import { createTokenService } from '../../src/http/token-service.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
+import { createBlobCheck } from '../../src/registry/blob-check.ts';
 import { createCatalog } from '../../src/registry/catalog.ts';
 import { createIngest } from '../../src/registry/ingest.ts';
 import type { Mirror } from '../../src/registry/mirror.ts';
@@ -53,6 +54,7 @@ const noMirror: Mirror = {
   drift: () => undefined,
   doubt: () => undefined,
   equivalents: () => [],
+  stats: () => ({ fillsRunning: 0, fillsQueued: 0, readers: 0, hedgesStarted: 0, hedgesWon: 0 }),
   close: async () => undefined,
 };
 
@@ -106,7 +108,7 @@ export async function startInProcess(options: { bodyPace?: BodyPace } & Omit<Lis
       distribution: createDistribution({
         names,
         authentication,
-        pull: createPull({ content, store, mirror: noMirror }),
+        pull: createPull({ content, store, check: createBlobCheck({ store, clock: systemClock }), mirror: noMirror }),
         push: createPush({ database, content, repositories, ingest }),
         uploads,
         catalog: createCatalog({ database, content, mirror: noMirror, limits: { sizeDefault: 100, sizeMax: 1000 } }),

@@ -16,10 +16,11 @@ import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { requireDigest } from '../../src/oci/digest.ts';
 import { requireReference, requireRepositoryName } from '../../src/oci/reference.ts';
-import type { BlobAnswer, ManifestAnswer } from '../../src/registry/answers.ts';
+import type { BlobAnswer, BlobRequest, ManifestAnswer } from '../../src/registry/answers.ts';
+import { createBlobCheck } from '../../src/registry/blob-check.ts';
 import type { DiskReserve } from '../../src/registry/disk-reserve.ts';
 import { createIngest } from '../../src/registry/ingest.ts';
-import { createMirror } from '../../src/registry/mirror.ts';
+import { createMirror, type Mirror } from '../../src/registry/mirror.ts';
 import type { MirrorTimings } from '../../src/registry/mirror-timings.ts';
 import { resolveName } from '../../src/registry/names.ts';
 import { createRepositories } from '../../src/registry/repositories.ts';
@@ -40,7 +41,12 @@ export interface Engine {
   readonly logs: string[];
   idOf(source: FakeSource): string;
   manifest(repository: string, reference: string): Promise<ManifestAnswer>;
-  blob(repository: string, digest: string, request?: { startBytes?: number; signal?: AbortSignal }): Promise<BlobAnswer>;
+  blob(
+    repository: string,
+    digest: string,
+    request?: { startBytes?: number; signal?: AbortSignal; pace?: BlobRequest['pace'] },
+  ): Promise<BlobAnswer>;
+  stats(): ReturnType<Mirror['stats']>;
   lastFailure(repository: string, reference: string): readonly { readonly source: string; readonly verdict: string }[];
   /** Ends the fetches under way. */
   closeMirror(): Promise<void>;
@@ -107,7 +113,8 @@ export async function startEngine(options: {
     database,
     repositories: createRepositories({ database, content }),
     store,
-    ingest: createIngest({ store, database }),
+    check: createBlobCheck({ store, clock: systemClock, log }),
+    ingest: createIngest({ store, database, log }),
     client,
     pool: createSourcePool({ sources: new Map([['docker.io', list]]), health, clock }),
     rules: { tagTtlMs: 60_000, staleIfErrorMs: 86_400_000, revalidateTimeoutMs: 500, ...options.rules },
@@ -142,10 +149,16 @@ export async function startEngine(options: {
       mirror.blob(
         await accessTo(repository),
         requireDigest(digest),
-        { head: false, startBytes: request.startBytes ?? 0, asPusher: false },
+        {
+          head: false,
+          startBytes: request.startBytes ?? 0,
+          asPusher: false,
+          ...(request.pace === undefined ? {} : { pace: request.pace }),
+        },
         request.signal ?? never,
       ),
     lastFailure: (repository, reference) => mirror.lastFailure(`docker.io/${repository}`, reference)?.attempts ?? [],
+    stats: mirror.stats,
     closeMirror,
     stop: async () => {
       await closeMirror();
