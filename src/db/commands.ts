@@ -3,7 +3,7 @@
 
 import { adoptBlob } from './archive-commands.ts';
 import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
-import { deleteManifest, deleteTag, putManifest, recordTagCheck, recordTagRemoval } from './content-commands.ts';
+import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
 import { createAccount } from './identity.ts';
 import { addPins, removePins } from './pins.ts';
@@ -29,6 +29,7 @@ export const commands = {
   linkBlob,
   mountBlob,
   putManifest,
+  recordListedReferrers,
   recordTagCheck,
   recordTagRemoval,
   deleteTag,

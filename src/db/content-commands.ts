@@ -134,6 +134,19 @@ export async function recordTagRemoval(
     .execute();
 }
 
+/** Remembers what the registry of a mirror lists as referrers of a manifest, in place of what it listed before. */
+export async function recordListedReferrers(
+  { trx, nowMs }: CommandContext,
+  args: { repositoryId: number; subject: Digest; descriptors: string },
+): Promise<void> {
+  const values = { descriptors: args.descriptors, listed_at_ms: nowMs };
+  await trx
+    .insertInto('listed_referrers')
+    .values({ repository_id: args.repositoryId, subject_digest: args.subject, ...values })
+    .onConflict((conflict) => conflict.columns(['repository_id', 'subject_digest']).doUpdateSet(values))
+    .execute();
+}
+
 /** Removes one tag; the manifest stays. MANIFEST_UNKNOWN when there is none, NAME_UNKNOWN when the repository is gone. */
 export async function deleteTag(context: CommandContext, args: { repositoryId: number; tag: string }): Promise<void> {
   await holdRepository(context, args.repositoryId, 'alone');

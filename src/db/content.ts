@@ -158,6 +158,20 @@ export async function listReferrers(
   return query.$castTo<ReferrerRow>().execute();
 }
 
+/** What the registry of a mirror last listed as referrers (JSON), and when; undefined when it was never asked with success. */
+export async function readListedReferrers(
+  read: Kysely<Schema>,
+  repository: string,
+  subject: Digest,
+): Promise<{ readonly descriptors: string; readonly listedAtMs: number } | undefined> {
+  return read
+    .selectFrom('listed_referrers')
+    .select(['descriptors', 'listed_at_ms as listedAtMs'])
+    .where('repository_id', '=', read.selectFrom('repository').select('id').where('name', '=', repository))
+    .where('subject_digest', '=', subject)
+    .executeTakeFirst();
+}
+
 /** Repository names behind `after` that hold something, of public projects only unless `everything`. */
 export async function listRepositories(
   read: Kysely<Schema>,

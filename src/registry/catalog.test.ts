@@ -151,7 +151,7 @@ describe('tags', () => {
     const cached = await repositoryWith(['a', 'b']);
     const own = await repositoryWith(['c']);
     const listed = await catalogWith({ isAway: true }).tags(access(own, cached), {}, noSignal);
-    expect(listed).toEqual({ items: ['a', 'b', 'c'] as Tag[], warning: expect.stringMatching(/^299 - "only cached tags/) });
+    expect(listed).toEqual({ items: ['a', 'b', 'c'] as Tag[], warning: expect.stringMatching(/^299 - "tags as last known/) });
     expect(await catalogWith({}).tags(access(own, cached), {}, noSignal)).toEqual({ items: ['a', 'b', 'c'] as Tag[] });
   });
 
@@ -192,7 +192,7 @@ test('referrers of which none is cached are no empty list when the upstream is a
   await expect(catalog.referrers(access(empty, empty), subject, undefined, {}, noSignal)).rejects.toBe(away);
   const cached = await repositoryWith(['a']);
   const listed = await catalog.referrers(access(cached, cached), subject, undefined, {}, noSignal);
-  expect([listed.items.length, listed.warning?.slice(0, 26)]).toEqual([1, '299 - "only cached referre']);
+  expect([listed.items.length, listed.warning?.slice(0, 23)]).toEqual([1, '299 - "referrers as las']);
 });
 
 describe('repositories', () => {

@@ -56,12 +56,12 @@ export function createCatalog(options: { database: Database; content: ContentQue
       const listing = mirrored === undefined ? undefined : await mirror.tags(mirrored, signal);
       // A repository that was never pulled from is no list of nothing.
       const here = own ?? cached;
+      const remembered = itemsOf(listing);
       const isNothingHere = here === undefined || (here.length === 0 && page.last === undefined && limit > 0);
-      if (isNothingHere && listing?.kind === 'unreachable') throw listing.error;
-      if (here === undefined && listing?.kind !== 'listed')
+      if (isNothingHere && listing?.kind === 'unreachable' && listing.remembered === undefined) throw listing.error;
+      if (here === undefined && remembered === undefined)
         throw new OciError('NAME_UNKNOWN', 'there is no such repository', { detail: { name: access.target.name } });
-      const listed = listing?.kind === 'listed' ? listing.items : [];
-      const behind = listed.filter((tag) => page.last === undefined || compareTags(tag, page.last) > 0);
+      const behind = (remembered ?? []).filter((tag) => page.last === undefined || compareTags(tag, page.last) > 0);
       // What is cached stays listed, so that the list never gets shorter when the upstream is away.
       const all = mergeTags(mergeTags(own ?? [], cached ?? []), behind);
       return { ...cut(all, limit, (tag) => tag), ...warningOf(listing, 'tags') };
@@ -84,8 +84,9 @@ export function createCatalog(options: { database: Database; content: ContentQue
         for (const row of rows) if (!found.has(row.digest)) found.set(row.digest, toDescriptor(row));
       }
       const listing = mirrored === undefined ? undefined : await mirror.referrers(mirrored, subject, signal);
-      if (listing?.kind === 'unreachable' && found.size === 0 && page.last === undefined) throw listing.error;
-      for (const descriptor of listing?.kind === 'listed' ? listing.items : []) {
+      const remembered = itemsOf(listing);
+      if (listing?.kind === 'unreachable' && remembered === undefined && found.size === 0 && page.last === undefined) throw listing.error;
+      for (const descriptor of remembered ?? []) {
         const isWanted = artifactType === undefined || descriptor.artifactType === artifactType;
         if (isWanted && (page.last === undefined || descriptor.digest > page.last) && !found.has(descriptor.digest))
           found.set(descriptor.digest, descriptor);
@@ -123,8 +124,13 @@ function compareTags(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
+/** What is listed, now or when it was asked last; undefined for neither. */
+function itemsOf<T>(listing: Listing<T> | undefined): readonly T[] | undefined {
+  return listing?.kind === 'listed' ? listing.items : listing?.kind === 'unreachable' ? listing.remembered : undefined;
+}
+
 function warningOf(listing: Listing<unknown> | undefined, what: string): { warning?: string } {
-  return listing?.kind === 'unreachable' ? { warning: `299 - "only cached ${what} are listed: the upstream could not be asked"` } : {};
+  return listing?.kind === 'unreachable' ? { warning: `299 - "${what} as last known: the upstream could not be asked"` } : {};
 }
 
 function mergeTags(a: readonly Tag[], b: readonly Tag[]): Tag[] {

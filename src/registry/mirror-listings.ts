@@ -1,6 +1,8 @@
 // What a registry lists: its tags, and what refers to a manifest. Asked of authorities only: a list proves nothing by itself.
 // distribution-spec v1.1 "Listing Tags" (end-8), "Listing Referrers" (end-12) and "Referrers Tag Schema".
 
+import { type ContentQueries, readListedReferrers } from '../db/content.ts';
+import type { Database } from '../db/database.ts';
 import type { Clock } from '../lib/clock.ts';
 import { createLru } from '../lib/lru.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
@@ -19,21 +21,30 @@ import { unavailable } from './unavailable.ts';
 const pagesMax = 20;
 const tagsMax = 20_000;
 const rememberedListsMax = 100;
+/** As JSON, in characters: some thousand referrers. */
+const rememberedReferrersMaxLength = 1_000_000;
 
 /** An authority's list; its word that it has no such repository; or why none could be asked. */
 export type Listing<T> =
   | { readonly kind: 'listed'; readonly items: readonly T[] }
   | { readonly kind: 'absent' }
-  | { readonly kind: 'unreachable'; readonly error: OciError };
+  | {
+      readonly kind: 'unreachable';
+      readonly error: OciError /** What it listed when it was asked last. */;
+      readonly remembered?: readonly T[];
+    };
 
 export interface MirrorListings {
   /** The authority's tags (at most 20,000, remembered for the tag TTL). */
   tags(target: MirrorTarget, signal: AbortSignal): Promise<Listing<Tag>>;
   /** What the authority lists as referrers, by its API or by the tag schema. */
+  /** Kept in the database, so that they are there without the registry, too. */
   referrers(target: MirrorTarget, subject: Digest): Promise<Listing<ReferrerDescriptor>>;
 }
 
 export function createMirrorListings(options: {
+  content: Pick<ContentQueries, 'repositoryId'>;
+  database: Pick<Database, 'read' | 'run'>;
   client: UpstreamClient;
   pool: SourcePool;
   tagTtlMs: number;
@@ -41,9 +52,10 @@ export function createMirrorListings(options: {
   timings: MirrorTimings;
   clock: Clock;
 }): MirrorListings {
-  const { client, pool, tagTtlMs, timings, clock } = options;
+  const { content, database, client, pool, tagTtlMs, timings, clock } = options;
   const lists = createLru<string, { readonly tags: readonly Tag[]; readonly atMs: number }>({ maxEntries: rememberedListsMax });
   const flights = createSingleFlight<Listing<Tag>>();
+  const referrerFlights = createSingleFlight<Listing<ReferrerDescriptor>>();
 
   /** The first authority that answers; a 404 is an answer, unless another one has a list. */
   const askAuthorities = async <T>(target: MirrorTarget, ask: (source: Source) => Promise<readonly T[]>): Promise<Listing<T>> => {
@@ -112,6 +124,14 @@ export function createMirrorListings(options: {
     }
   };
 
+  /** Only for a repository that holds something: a list by itself makes none. */
+  const remember = async (target: MirrorTarget, subject: Digest, items: readonly ReferrerDescriptor[]): Promise<void> => {
+    const repositoryId = await content.repositoryId(target.name);
+    const descriptors = JSON.stringify(items);
+    if (repositoryId === undefined || descriptors.length > rememberedReferrersMaxLength) return;
+    await database.run('recordListedReferrers', { repositoryId, subject, descriptors });
+  };
+
   return {
     tags: async (target, signal) => {
       const known = lists.get(target.name);
@@ -121,9 +141,19 @@ export function createMirrorListings(options: {
       );
       signal.throwIfAborted();
       if (listing.kind === 'listed') lists.set(target.name, { tags: listing.items, atMs: clock.monotonicMs() });
-      return listing;
+      return listing.kind === 'unreachable' && known !== undefined ? { ...listing, remembered: known.tags } : listing;
     },
-    referrers: (target, subject) => askAuthorities(target, (source) => listReferrers(source, target.upstream.repository, subject)),
+    referrers: async (target, subject) => {
+      const known = await readListedReferrers(database.read, target.name, subject);
+      const remembered = known === undefined ? undefined : (JSON.parse(known.descriptors) as ReferrerDescriptor[]);
+      const ageMs = clock.nowMs() - (known?.listedAtMs ?? 0);
+      if (remembered !== undefined && ageMs >= 0 && ageMs < tagTtlMs) return { kind: 'listed', items: remembered };
+      const listing = await referrerFlights.run(`${target.name}@${subject}`, () =>
+        askAuthorities(target, (source) => listReferrers(source, target.upstream.repository, subject)),
+      );
+      if (listing.kind === 'listed') await remember(target, subject, listing.items);
+      return listing.kind === 'unreachable' && remembered !== undefined ? { ...listing, remembered } : listing;
+    },
   };
 }
 

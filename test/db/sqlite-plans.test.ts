@@ -118,6 +118,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
     manifest(repositoryId, 'image', { references: [layer('a'), layer('b')], tags: ['t'], subjectDigest: digest('kid') }),
     manifest(repositoryId, 'index', { references: [child('kid'), layer('c')], tags: ['t', 'u'], completeness: 'mirror' }),
   ],
+  recordListedReferrers: [{ repositoryId, subject: digest('index'), descriptors: '[]' }],
   recordTagRemoval: [{ repositoryId, tag: 't', digest: digest('index'), trail: '{}' }],
   recordTagCheck: [{ repositoryId, tag: 't', digest: digest('index'), verified: true, trust: 'confirmed', trail: '{}' }],
   deleteTag: [{ repositoryId, tag: 'u' }],
