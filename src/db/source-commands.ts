@@ -20,11 +20,15 @@ export interface NewRegistry {
   readonly sources: readonly SourceValues[];
 }
 
-/** Makes a registry, its sources and its mirror project. CONFLICT when it exists. */
+/** Makes a registry, its sources and its mirror project. CONFLICT when it exists, or a project of its name that is not its mirror. */
 export async function addRegistry(context: CommandContext, args: NewRegistry): Promise<void> {
   const { trx } = context;
   const known = await trx.selectFrom('source_registry').select('name').where('name', '=', args.name).executeTakeFirst();
   if (known !== undefined) throw new OciError('CONFLICT', `the registry ${args.name} exists already; add sources to it`);
+  const project = await trx.selectFrom('project').select(['kind', 'registry']).where('name', '=', args.name).executeTakeFirst();
+  if (project !== undefined && (project.kind !== 'mirror' || project.registry !== args.name)) {
+    throw new OciError('CONFLICT', `there is a project named ${args.name} that is not the mirror of this registry; delete it first`);
+  }
   await insertRegistry(context, args);
   for (const values of args.sources) await insertSource(context, { registry: args.name, origin: args.origin, values });
   await applyVisibility(context, args.name);

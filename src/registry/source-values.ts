@@ -23,6 +23,7 @@ import {
   helperCredential,
 } from '../upstream/credentials.ts';
 import type { Source } from '../upstream/source.ts';
+import { canonicalRegistry } from './names.ts';
 
 /** As a row keeps it. The file of certificates is not kept, its text is. */
 export function toValues(source: SourceConfig): SourceValues {
@@ -71,7 +72,7 @@ export function toConfig(values: SourceValues): SourceConfig {
 
 /** What the admin API was sent, as configuration. BAD_REQUEST for a path style that does not fit and for a file of this machine. */
 export function configOf(registry: string, entry: SourceEntry): SourceConfig {
-  return readSource(entry, { url: requireAddress(registry, entry), ...requireInlineCa(entry.tls) });
+  return readSource(entry, { url: requireAddress(canonicalRegistry(registry), entry), ...requireInlineCa(entry.tls) });
 }
 
 /** What a change sent to the admin API makes of a source: only what it names. BAD_REQUEST as above. */
@@ -94,8 +95,20 @@ export function changedValues(before: SourceRecord, change: SourceChange): Parti
     ...member('scope', scope, old.scope),
     ...member('operator', operator, old.operator),
   };
+  if (old.credentials !== undefined && credentials === undefined) requireSameReach(old, config);
   const { credentials: logins, ...values } = toValues(config);
   return credentials === undefined ? values : { ...values, credentials: logins };
+}
+
+/** Who may change a source need not know its password, so they cannot send it somewhere else: it is given again with the new place. */
+function requireSameReach(before: SourceConfig, after: SourceConfig): void {
+  const isElsewhere =
+    new URL(before.url).origin !== new URL(after.url).origin || after.realms.some((realm) => !before.realms.includes(realm));
+  if (isElsewhere)
+    throw new OciError(
+      'BAD_REQUEST',
+      'its credentials would be sent to another host: give them again (or null) together with the new url or realms',
+    );
 }
 
 /** `null` takes a member away, undefined leaves it as it was. */

@@ -130,6 +130,16 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
     return { ...view(record), warnings };
   };
 
+  /** Under a name of its own: what a wrong password or a source that is off does in a test says nothing of the source that is asked by pulls. */
+  const testApart = async (source: Source): Promise<SourceTestReport> => {
+    const apart: Source = { ...source, id: `test ${source.id}` };
+    try {
+      return await options.test(apart);
+    } finally {
+      pool.health.forget(apart.id);
+    }
+  };
+
   await refresh();
   return {
     list: () => registries.map(viewRegistry),
@@ -176,12 +186,12 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
     reseed: (wanted) => changing(() => database.run('reconcileSources', { registries: wanted })),
     test: async (id) => {
       const { record, credentials } = requireHeld(id);
-      return options.test(toSource(record.registry, record, credentials));
+      return testApart(toSource(record.registry, record, credentials));
     },
     testUnsaved: async (name, source) => {
       const values = toValues(source);
       requirePermitted(values.credentials, apiCredentials);
-      return options.test(toSource(canonicalRegistry(name), values, createCredentials(values)));
+      return testApart(toSource(canonicalRegistry(name), values, createCredentials(values)));
     },
   };
 }

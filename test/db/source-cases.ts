@@ -47,7 +47,10 @@ export function sourceCases(now: () => Fixture): void {
       expect(await outcome(database.run('addRegistry', { name: 'one.test', origin: 'api', sources: [] }))).toBe('CONFLICT');
       const twice = { name: 'twice.test', origin: 'api' as const, sources: [source('https://a.test'), source('https://a.test')] };
       expect(await outcome(database.run('addRegistry', twice))).toBe('CONFLICT');
+      await database.run('createProject', { name: 'local.test', kind: 'local', isPublic: true });
+      expect(await outcome(database.run('addRegistry', { name: 'local.test', origin: 'api', sources: [] }))).toBe('CONFLICT');
       const names = (await listSourceRegistries(database.read)).map((registry) => registry.name);
+      expect(names).not.toContain('local.test');
       expect(names).toContain('one.test');
       expect(names).not.toContain('twice.test');
     });

@@ -174,6 +174,10 @@ test('credentials make the mirror private with a warning, are sent, and are show
       : { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' }, body: Buffer.from('{}') },
   );
   expect(await pullStatus(server, 'guard.test', guarded.image)).toBe(200);
+  for (const elsewhere of [{ url: 'http://127.0.0.1:1' }, { realms: ['http://127.0.0.1:1'] }]) {
+    const answer = await sendJson(server, 'PATCH', `/sources/${added.id}`, elsewhere);
+    expect([answer.status, codeOf(answer)]).toEqual([400, 'BAD_REQUEST']);
+  }
   const changed = await sendJson(server, 'PATCH', `/sources/${added.id}`, { priority: 7 });
   const tested = await sendJson(server, 'POST', `/sources/${added.id}/test`, {});
   expect(sourceTestSchema.parse(tested.json()).ok).toBe(true);
@@ -211,6 +215,26 @@ test('a test tells whether a source answers, saved or not, and changes nothing',
   expect(report.ok).toBe(false);
   expect(report.steps.find((step) => !step.ok)?.verdict).toBe('refused');
   expect((await sourcesOf(server, 'seed.test')).map((source) => [source.url, source.state])).toEqual([[first.url, 'up']]);
+});
+
+test('a wrong password in a test of an unsaved source does not make the saved one rest', async () => {
+  const guarded = await newHolder();
+  const accepted = { username: 'robot', password };
+  guarded.rule((request) =>
+    request.headers['authorization'] === `Basic ${btoa(`robot:${password}`)}`
+      ? undefined
+      : { status: 401, headers: { 'www-authenticate': 'Basic realm="x"' }, body: Buffer.from('{}') },
+  );
+  const registry = await postJson(server, '/registries', {
+    name: 'apart.test',
+    public: true,
+    sources: [{ url: guarded.url, trust: 'authority', credentials: accepted }],
+  });
+  expect(registry.status).toBe(201);
+  const wrong = { registry: 'apart.test', url: guarded.url, trust: 'authority', credentials: { ...accepted, password: 'wrong' } };
+  expect(sourceTestSchema.parse((await postJson(server, '/sources/test', wrong)).json()).ok).toBe(false);
+  expect(await pullStatus(server, 'apart.test', guarded.image, '1')).toBe(200);
+  expect(await sourcesOf(server, 'apart.test')).toMatchObject([{ state: 'up', failed: 0 }]);
 });
 
 test('a registry is removed with its empty mirror, and one that holds content only by force', async () => {
