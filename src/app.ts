@@ -143,7 +143,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     database,
     pool,
     forgetProjects: projectCache.forget,
-    test: createSourceTest(probes),
+    test: createSourceTest({ probes, client, clock }),
     apiCredentials: config.apiCredentials,
   });
   const mirror = createMirror({
