@@ -34,6 +34,7 @@ import { createIngest } from './registry/ingest.ts';
 import { createMirror } from './registry/mirror.ts';
 import type { NameRules } from './registry/names.ts';
 import { createOffline } from './registry/offline.ts';
+import { openPresetUpdates } from './registry/preset-updates.ts';
 import { createProjectCache } from './registry/project-cache.ts';
 import { createProjects } from './registry/projects.ts';
 import { createPull } from './registry/pull.ts';
@@ -146,6 +147,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     test: createSourceTest({ probes, client, clock }),
     apiCredentials: config.apiCredentials,
   });
+  const presets = openPresetUpdates({ config, sources, download: client.download, clock, log });
   const mirror = createMirror({
     content,
     database,
@@ -232,6 +234,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     offline,
     sources,
     history: monitoring.history,
+    presets,
     version: pkg.version,
     log,
     checkDatabase: async () => {
@@ -260,6 +263,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   );
   const sweeper = setInterval(() => void uploads.sweep().catch((error) => log.error('uploads.sweep-failed', { error })), sweepIntervalMs);
   await offline.start();
+  presets.start();
   return {
     port: server.port,
     stop: async () => {
@@ -267,6 +271,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
       clearInterval(sweeper);
       await server.stop();
       await offline.close();
+      await presets.stop();
       await monitored.stop();
       await mirror.close();
       client.close();

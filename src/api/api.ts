@@ -15,6 +15,7 @@ import { mirrorRoutes } from './mirror-routes.ts';
 import { offlineRoutes } from './offline-routes.ts';
 import { describeApi } from './openapi.ts';
 import { apiPrefix, bodyLimits, checkPolicy, methodsOf, type PolicyTable, policy, policyKey, streamedBodies } from './policy.ts';
+import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
 import { sourceRegistryRoutes } from './source-registry-routes.ts';
 import { sourceRoutes } from './source-routes.ts';
@@ -32,6 +33,7 @@ const standardGroups: readonly RouteGroup[] = [
   projectRoutes,
   sourceRoutes,
   sourceRegistryRoutes,
+  presetRoutes,
   mirrorRoutes,
   offlineRoutes,
   historyRoutes,

@@ -7,6 +7,7 @@ import type { OciError, OciErrorCode } from '../oci/errors.ts';
 import type { Explain } from '../registry/explain.ts';
 import type { History } from '../registry/history.ts';
 import type { Offline } from '../registry/offline.ts';
+import type { PresetUpdates } from '../registry/preset-updates.ts';
 import type { Projects } from '../registry/projects.ts';
 import type { Sources } from '../registry/sources.ts';
 
@@ -16,6 +17,7 @@ export interface ApiParts {
   readonly offline: Offline;
   readonly sources: Sources;
   readonly history: Pick<History, 'read'>;
+  readonly presets: PresetUpdates;
   readonly version: string;
   readonly log: Log;
   /** Makes one small read; throws when the database cannot be read. */

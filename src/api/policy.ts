@@ -32,6 +32,8 @@ export const policy: PolicyTable = {
   [`PATCH ${apiPrefix}/registries/{name}`]: 'source:change',
   [`DELETE ${apiPrefix}/registries/{name}`]: 'source:delete',
   [`PUT ${apiPrefix}/registries/{name}/order`]: 'source:change',
+  [`GET ${apiPrefix}/presets`]: 'source:list',
+  [`POST ${apiPrefix}/presets/update`]: 'source:change',
   [`GET ${apiPrefix}/explain`]: 'explain:read',
   [`GET ${apiPrefix}/warmups`]: 'warmup:read',
   [`POST ${apiPrefix}/warmups`]: 'warmup:change',

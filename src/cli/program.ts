@@ -7,6 +7,7 @@ import { ConfigError } from '../config/error.ts';
 import type { ConfigOptions } from './config.ts';
 import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
+import type { CheckOptions, ShowOptions } from './presets.ts';
 import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
 import { addSourceCommands } from './source-program.ts';
 import type { HistoryOptions } from './sources-history.ts';
@@ -66,6 +67,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addConfig(program, terminal);
   addProject(program, terminal);
   addSources(program, terminal);
+  addPresets(program, terminal);
   addMirror(program, terminal);
   addOfflineCommands(program, terminal, { withServer, examples });
   program
@@ -225,6 +227,35 @@ function addSources(program: Command, terminal: Terminal): void {
     .action(async (files: string[], options: ImportOptions) =>
       (await import('./sources-import.ts')).importSources(files, options, terminal),
     );
+}
+
+function addPresets(program: Command, terminal: Terminal): void {
+  const group = program.command('presets').description('well-known registries, public mirrors and dead hosts').helpCommand(false);
+  group
+    .command('show')
+    .argument('[host]', 'a host or URL: what is known of it')
+    .description('show the presets that hold; needs no server')
+    .option('--data <dir>', 'data folder of the server (BREAKWATER_DATA; default ./data)')
+    .option('--config <file>', 'config file of the server (BREAKWATER_CONFIG)')
+    .addOption(json())
+    .addHelpText('after', examples(['breakwater presets show', 'breakwater presets show https://hub-mirror.c.163.com']))
+    .action(async (host: string | undefined, options: ShowOptions) => (await import('./presets.ts')).showPresets(host, options, terminal));
+  group
+    .command('check')
+    .argument('<file>', 'a file of presets')
+    .description('tell whether a server would take a file of presets; needs no server')
+    .option('--public-key <key>', 'check its signature with this key: ssh-ed25519 AAAA..., or a file that holds it')
+    .option('--signature <file>', 'its signature (default: FILE.sig)')
+    .addOption(json())
+    .addHelpText(
+      'after',
+      examples(['breakwater presets check presets.json', 'breakwater presets check presets.json --public-key presets-key.pub']),
+    )
+    .action(async (file: string, options: CheckOptions) => (await import('./presets.ts')).checkPresets(file, options, terminal));
+  withServer(group.command('update'))
+    .description('let the server look for newer presets now, where its configuration says')
+    .addHelpText('after', examples(['breakwater presets update', 'breakwater presets update --json']))
+    .action(async (options: OutputOptions) => (await import('./presets.ts')).updatePresets(options, terminal));
 }
 
 function addMirror(program: Command, terminal: Terminal): void {

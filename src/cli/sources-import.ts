@@ -10,6 +10,9 @@ import { registrySourcesSchema } from '../api/source-schemas.ts';
 import { ClientFileError, type Found } from '../config/client-files/found.ts';
 import { detectKind, type FileKind, fileKinds, readClientFile } from '../config/client-files/kind.ts';
 import { hostAndPort, type ImportPlan, type PlannedSource, planImport } from '../config/client-files/plan.ts';
+import { ConfigError } from '../config/error.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Presets } from '../config/preset-data.ts';
 import { shippedPresets } from '../config/presets.ts';
 import { ApiFailure, createApiClient } from './client.ts';
 import { type Connection, type ConnectionOptions, resolveConnection } from './connection.ts';
@@ -45,18 +48,19 @@ export async function importSources(paths: readonly string[], options: ImportOpt
   if (chosen.length > 1) throw new CommandFailure('--yes, --dry-run and --print-config exclude each other', { exitCode: 2 });
   const files = paths.flatMap(listFiles).map((file) => readFile(file, options.kind));
   const connection = await connect(options, terminal);
+  const presets = presetsOf(options, terminal);
   const plan = planImport(
     files.map((one) => one.found),
     {
-      presets: shippedPresets,
+      presets,
       self: ownAddresses(connection),
-      registries: new Set(shippedPresets.registries.map((one) => one.name)),
+      registries: new Set(presets.registries.map((one) => one.name)),
       withCredentials: options.withCredentials === true,
       dangerous: options.dangerous === true,
     },
   );
   if (options.printConfig === true) {
-    await terminal.write(configOf(plan));
+    await terminal.write(configOf(plan, presets));
     return;
   }
   const client = options.yes === true || options.test === true ? createApiClient(requireConnection(connection)) : undefined;
@@ -103,6 +107,16 @@ function readFile(file: string, wanted: FileKind | undefined): ReadFile {
     if (cause instanceof CommandFailure) throw cause;
     if (cause instanceof ClientFileError) throw new CommandFailure(`${file}: ${cause.message}`, { cause });
     throw new CommandFailure(`${file} cannot be read (${codeOf(cause)})`, { cause });
+  }
+}
+
+/** Those of the server's configuration, when it is on this machine and can be read. */
+function presetsOf(options: ImportOptions, { env }: Terminal): Presets {
+  try {
+    return loadConfig({ file: options.config, env, overrides: { data: options.data } }).presets.chosen.presets;
+  } catch (error) {
+    if (error instanceof ConfigError) return shippedPresets;
+    throw error;
   }
 }
 
@@ -223,12 +237,12 @@ async function testAll(plan: ImportPlan, client: Client): Promise<readonly Teste
 }
 
 /** `registries` of a config file. An entry there replaces the preset, so the registry's own endpoint is written, too. */
-function configOf(plan: ImportPlan): string {
+function configOf(plan: ImportPlan, presets: Presets): string {
   const added = plan.sources.filter((one) => one.action === 'add');
   const names = [...new Set(added.map((one) => one.registry))];
   const registries = Object.fromEntries(
     names.map((name) => {
-      const own = shippedPresets.registries.find((one) => one.name === name);
+      const own = presets.registries.find((one) => one.name === name);
       const mine = added.filter((one) => one.registry === name);
       const entries: object[] = mine.map((one) => entryOf(one, one.caFile === undefined ? {} : { ca_file: one.caFile }));
       if (own !== undefined && !mine.some((one) => one.url === own.url)) {

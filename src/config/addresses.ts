@@ -2,7 +2,13 @@
 // Each function gives the one normal form, or undefined for what is not understood; none resolves a name or opens a socket.
 
 import { isIP, isIPv6 } from 'node:net';
-import type { ListenAddress } from './config.ts';
+
+export interface ListenAddress {
+  /** A host name or address without brackets; `0.0.0.0` or `::` for all interfaces. */
+  readonly hostname: string;
+  /** 0 lets the system choose. */
+  readonly port: number;
+}
 
 /** `HOST:PORT`, `[IPv6]:PORT` or `:PORT` (all IPv4 interfaces); port 0 to 65535. */
 export function parseListen(text: string): ListenAddress | undefined {

@@ -2,8 +2,10 @@
 // It must never hold a raw text that still has to be understood, nor a password that is not a `Secret`.
 
 import type { Secret } from '../lib/secret.ts';
+import type { ListenAddress } from './addresses.ts';
 import type { EgressRules } from './egress.ts';
 import type { EquivalentConfig } from './equivalents.ts';
+import type { ChosenPresets } from './preset-data.ts';
 
 export interface Config {
   readonly listen: ListenAddress;
@@ -19,6 +21,7 @@ export interface Config {
   /** By registry name (`docker.io`), presets included. */
   readonly registries: ReadonlyMap<string, RegistryConfig>;
   readonly egress: EgressRules;
+  readonly presets: PresetsConfig;
   readonly metrics: MetricsConfig;
   readonly status: { readonly isPublic: boolean };
   readonly probes: ProbesConfig;
@@ -26,11 +29,12 @@ export interface Config {
   readonly limits: LimitsConfig;
 }
 
-export interface ListenAddress {
-  /** A host name or address without brackets; `0.0.0.0` or `::` for all interfaces. */
-  readonly hostname: string;
-  /** 0 lets the system choose. */
-  readonly port: number;
+export interface PresetsConfig {
+  /** Their registries are mirrored. */
+  readonly isMirrored: boolean;
+  /** Those that hold at the start. */
+  readonly chosen: ChosenPresets;
+  readonly updates?: { readonly file?: string; readonly url?: string; readonly publicKey: string; readonly intervalMs: number };
 }
 
 export interface MirrorConfig {

@@ -17,7 +17,7 @@ export interface EgressPolicy {
   /** Whether anything may be asked for this registry's content. */
   checkRegistry(registry: string): EgressDecision;
   /**
-   * Whether this URL may be contacted for this registry: before a name is resolved. A name that only a block of addresses could allow passes
+   * Whether this URL may be contacted for this registry ('': for none, a file the server fetches for itself): before a name is resolved. A name that only a block of addresses could allow passes
    * here; `checkAddresses` decides about it.
    */
   check(registry: string, url: URL): EgressDecision;
@@ -43,7 +43,7 @@ export function createEgressPolicy(rules: EgressRules): EgressPolicy {
   return {
     checkRegistry,
     check: (registry, url) => {
-      const first = checkRegistry(registry);
+      const first = registry === '' ? allowed : checkRegistry(registry);
       if (!first.allowed) return first;
       const host = hostOf(url);
       const denied = hosts.deny.byText(host);

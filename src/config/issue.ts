@@ -32,11 +32,14 @@ export function describeIssue(issue: z.core.$ZodIssue, schema: z.ZodType): Issue
   }
 }
 
-/** The schema inside defaults and `optional`; of one entry where a list may stand instead. */
+/** The schema inside defaults, `optional` and `preprocess`; of one entry where a list may stand instead. */
 export function unwrap(schema: z.core.$ZodType): z.core.$ZodType {
   let inner = schema;
-  while (inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) inner = inner.def.innerType;
-  return entryOf(inner) ?? inner;
+  for (;;) {
+    if (inner instanceof z.ZodPrefault || inner instanceof z.ZodOptional) inner = inner.def.innerType;
+    else if (inner instanceof z.ZodPipe && inner.def.in instanceof z.ZodTransform) inner = inner.def.out;
+    else return entryOf(inner) ?? inner;
+  }
 }
 
 function kind(expected: string): string {

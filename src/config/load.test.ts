@@ -434,5 +434,10 @@ limits: { blob_bytes: huge }
 
 /** What a printed configuration cannot say: that its registries came with the program. */
 function withoutOrigins(config: Config): object {
-  return { ...config, registries: [...config.registries].map(([name, { sources, isPublic }]) => [name, sources, isPublic]) };
+  // The presets' registries are printed one by one.
+  return {
+    ...config,
+    presets: undefined,
+    registries: [...config.registries].map(([name, { sources, isPublic }]) => [name, sources, isPublic]),
+  };
 }

@@ -5,10 +5,11 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { Secret } from '../lib/secret.ts';
-import type { Config, CredentialConfig, LimitsConfig, MirrorConfig, RegistryConfig, SourceConfig } from './config.ts';
+import type { Config, CredentialConfig, LimitsConfig, MirrorConfig, PresetsConfig, RegistryConfig, SourceConfig } from './config.ts';
 import { ConfigError, type ConfigProblem, formatKey } from './error.ts';
 import { describeIssue } from './issue.ts';
-import { registriesOf, shippedPresets } from './presets.ts';
+import { choosePresets } from './kept-presets.ts';
+import { registriesOf } from './presets.ts';
 import { type ConfigFile, configSchema, dataSetting, listenSetting } from './schema.ts';
 import { addressOf, readCredentials, readSource, type SourceEntry } from './source-entry.ts';
 import { parseYaml, type YamlFile } from './yaml-file.ts';
@@ -66,7 +67,8 @@ const maxFileLength = 1_048_576;
 
 function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
   const { report } = surroundings;
-  const registries = new Map<string, RegistryConfig>(file.presets ? registriesOf(shippedPresets) : []);
+  const presets = buildPresets(file);
+  const registries = new Map<string, RegistryConfig>(presets.isMirrored ? registriesOf(presets.chosen.presets) : []);
   for (const [name, { sources, public: isPublic }] of Object.entries(file.registries)) {
     registries.set(name, {
       sources: buildSources(name, sources, surroundings),
@@ -102,9 +104,28 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
     },
     registries,
     egress: file.egress,
+    presets,
     ...buildObserved(file, surroundings),
     apiCredentials: { ...file.api_credentials, folders: file.api_credentials.folders.map((folder) => resolve(folder)) },
     limits: buildLimits(file.limits),
+  };
+}
+
+function buildPresets(file: ConfigFile): PresetsConfig {
+  const { enabled, file: place, url, public_key: publicKey, interval } = file.presets;
+  return {
+    isMirrored: enabled,
+    chosen: choosePresets(resolve(file.data), publicKey),
+    ...(publicKey === undefined
+      ? {}
+      : {
+          updates: {
+            ...(place === undefined ? {} : { file: resolve(place) }),
+            ...(url === undefined ? {} : { url }),
+            publicKey,
+            intervalMs: interval,
+          },
+        }),
   };
 }
 

@@ -118,6 +118,13 @@ export type Presets = z.output<typeof presetsSchema>;
 export type PresetOperator = Presets['operators'][number];
 export type PresetMirror = PresetOperator['mirrors'][number];
 
+export interface ChosenPresets {
+  readonly presets: Presets;
+  readonly origin: 'shipped' | 'update';
+  /** Why what is kept is not used. */
+  readonly problem?: string;
+}
+
 /** Larger files are not read. */
 const presetsMaxBytes = 1_048_576;
 

@@ -27,7 +27,7 @@ export function printConfig(config: Config): string {
         foreign_layers: mirror.foreignLayers,
         rules: mirror.rules.map(({ match, ...times }) => ({ match, ...printTagTimes(times) })),
       },
-      presets: false,
+      presets: printPresets(config),
       registries: Object.fromEntries(
         [...config.registries].map(([name, { sources, isPublic }]) => [
           name,
@@ -74,4 +74,11 @@ function printTagTimes(times: Omit<TagRuleConfig, 'match'>): object {
     stale_if_error: duration(times.staleIfErrorMs),
     on_upstream_delete: times.onUpstreamDelete,
   };
+}
+
+/** The registries are printed one by one, so the presets themselves are off. */
+function printPresets({ presets: { updates } }: Config): object | false {
+  if (updates === undefined) return false;
+  const { file, url, publicKey, intervalMs } = updates;
+  return { enabled: false, file, url, public_key: publicKey, interval: formatDuration(intervalMs) };
 }

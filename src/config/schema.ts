@@ -2,12 +2,13 @@
 // Unknown keys are errors at every level. It reads no file and no environment; load.ts does that and gives the rest of the server `Config`.
 
 import { z } from 'zod';
-import { parseCidr, parseListen, parseOrigin } from './addresses.ts';
+import { parseCidr, parseListen, parseOrigin, parseSourceUrl } from './addresses.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
 import { equivalentsSetting, foreignLayersSetting, tagSettings } from './mirror-schema.ts';
 import { metricsSettings, probeSettings, statusSettings } from './observe-schema.ts';
 import { booleanSetting, countSetting, durationSetting, plainSetting, setting, sizeSetting, textSetting } from './setting.ts';
 import { registryName, sourceEntry } from './source-entry.ts';
+import { parsePublicKey } from './ssh-signature.ts';
 
 /** How `--listen` and BREAKWATER_LISTEN are read, too. */
 export const listenSetting = textSetting(
@@ -117,6 +118,41 @@ const egress = z.strictObject({
     .prefault({}),
 });
 
+/** `true` and `false` stand for the whole mapping. */
+const presets = z.preprocess(
+  (value) => (typeof value === 'boolean' ? { enabled: value } : value),
+  z
+    .strictObject({
+      enabled: booleanSetting(
+        'Mirror the well-known registries listed below. With false only those under `registries` are mirrored. `presets: false` is short for it.',
+      ).prefault(true),
+      file: plainSetting({
+        about: 'File of newer presets; its signature lies beside it under the same name and `.sig`.',
+        expected: 'the path of a file',
+      }).optional(),
+      url: textSetting(
+        { about: 'The same as a URL.', expected: 'an http:// or https:// URL without user, query and fragment' },
+        parseSourceUrl,
+      ).optional(),
+      public_key: textSetting(
+        {
+          about: 'Key that newer presets must be signed with. They are refused without a good signature, and when they are older.',
+          expected: 'a line such as ssh-ed25519 AAAA...',
+          absent: 'required with file or url',
+        },
+        parsePublicKey,
+      ).optional(),
+      interval: durationSetting('How often newer ones are looked for.', { min: '1m', max: '30d' }).prefault('24h'),
+    })
+    .superRefine((value, context) => {
+      const places = [value.file, value.url].filter((one) => one !== undefined).length;
+      const refuse = (message: string): void => context.addIssue({ code: 'custom', message });
+      if (places > 1) refuse('has file and url; expected one of them');
+      else if (places === 1 && value.public_key === undefined) refuse('has no public_key; expected the key its signature is checked with');
+      else if (places === 0 && value.public_key !== undefined) refuse('has public_key alone; expected file or url with it');
+    }),
+);
+
 export const configSchema = z.strictObject({
   listen: listenSetting.prefault('0.0.0.0:5000'),
   data: dataSetting.prefault('./data'),
@@ -170,9 +206,7 @@ export const configSchema = z.strictObject({
       foreign_layers: foreignLayersSetting,
     })
     .prefault({}),
-  presets: booleanSetting('Mirror the well-known registries listed below. With false only those under `registries` are mirrored.').prefault(
-    true,
-  ),
+  presets: presets.prefault(true),
   registries: z.record(registryName, registry).prefault({}),
   egress: egress.prefault({}),
   metrics: metricsSettings.prefault({}),

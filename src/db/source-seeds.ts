@@ -3,12 +3,13 @@
 //   an entry with another hash                 -> the file wins over what was changed since
 //   an entry with the same hash                -> nothing: what was changed or deleted while running stays so
 //   an entry that is gone from the file        -> its row goes, unless it was made while running
+//   of a preset with another hash, only what a person does not decide is taken over
 // A registry itself is such an entry too, with the URL ''.
 
 import type { CommandContext } from './context.ts';
 import type { SourceOrigin } from './schema.ts';
 import { applyVisibility, insertRegistry, insertSource } from './source-commands.ts';
-import { findSourceByUrl, type SourceValues, sourceColumns } from './sources.ts';
+import { findSourceByUrl, type SourceDetails, type SourceRecord, type SourceValues, sourceColumns } from './sources.ts';
 
 export interface SeedRegistry {
   readonly name: string;
@@ -76,7 +77,11 @@ async function plantRegistry(work: Work, registry: SeedRegistry): Promise<void> 
     else {
       await trx
         .updateTable('source')
-        .set({ ...sourceColumns(values), origin, updated_at_ms: nowMs })
+        .set({
+          ...(origin === 'preset' && found.origin === 'preset' ? refreshedPreset(found, values) : sourceColumns(values)),
+          origin,
+          updated_at_ms: nowMs,
+        })
         .where('id', '=', found.id)
         .execute();
     }
@@ -84,6 +89,20 @@ async function plantRegistry(work: Work, registry: SeedRegistry): Promise<void> 
     (found === undefined ? work.added : work.changed).push(keyOf(name, values.url));
   }
   await applyVisibility(context, name);
+}
+
+/** Newer presets say where a source's token service is and who runs it; what a person set (on or off, place, trust, login, limits) stays. */
+function refreshedPreset(found: SourceRecord, values: SourceValues) {
+  const { realms, scope, operator, limits } = values.details;
+  const details: SourceDetails = {
+    ...found.details,
+    // A login goes where a person let it go, and nowhere else.
+    ...(found.credentials.length > 0 ? {} : { realms }),
+    ...(scope === undefined ? {} : { scope }),
+    ...(operator === undefined ? {} : { operator }),
+    ...(limits === undefined || found.details.limits !== undefined ? {} : { limits }),
+  };
+  return { details: JSON.stringify(details) };
 }
 
 async function removeGone(

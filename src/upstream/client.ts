@@ -10,6 +10,7 @@ import { type BlobAnswer, placeBlob, streamBlob } from './blob.ts';
 import { contentLength, readError } from './body.ts';
 import { classifyStatus } from './classify.ts';
 import { type Deadline, startDeadline } from './deadline.ts';
+import { createDownload, type Download } from './download.ts';
 import { createGuard, type Egress, type Resolve } from './guard.ts';
 import { createHostGate } from './host-gate.ts';
 import { type ReferrersPage, readReferrersPage, readTagPage, type TagPage } from './listing.ts';
@@ -65,6 +66,8 @@ export interface UpstreamClient {
   ): Promise<TagPage>;
   /** How far one gets with a source: name, connection, TLS, `/v2/`. Throws nothing that the source does. */
   readonly reach: ReachFor;
+  /** A small file that is no content of a registry. */
+  readonly download: Download;
   /** Aborts what runs and closes the pools. */
   close(): void;
 }
@@ -313,6 +316,8 @@ export function createUpstreamClient(options: {
     },
 
     reach: createReach({ clock, limits, guard, transport, closing: closing.signal }),
+
+    download: createDownload({ clock, limits, transport, closing: closing.signal }),
 
     close: () => {
       closing.abort();

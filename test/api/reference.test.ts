@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { policy } from '../../src/api/policy.ts';
+import { presetStatusSchema } from '../../src/api/preset-schemas.ts';
 import { explanationSchema, newProjectSchema, projectSchema } from '../../src/api/schemas.ts';
 import { registrySourcesSchema } from '../../src/api/source-schemas.ts';
 import { errorBody, statusOf } from '../../src/http/errors.ts';
@@ -19,10 +20,11 @@ test('the routes and their rights are those of the policy table', () => {
 
 test('the examples are what the schemas describe', () => {
   const examples = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map((match) => JSON.parse(match[1] ?? ''));
-  expect(examples).toHaveLength(3);
+  expect(examples).toHaveLength(4);
   expect(z.strictObject(projectSchema.shape).parse(examples[0])).toEqual(examples[0]);
   expect(z.array(registrySourcesSchema).parse(examples[1])).toEqual(examples[1]);
-  expect(z.strictObject(explanationSchema.shape).parse(examples[2])).toEqual(examples[2]);
+  expect(z.strictObject(presetStatusSchema.shape).parse(examples[2])).toEqual(examples[2]);
+  expect(z.strictObject(explanationSchema.shape).parse(examples[3])).toEqual(examples[3]);
 });
 
 test('the members of a new project are told, all of them', () => {

@@ -52,6 +52,9 @@ output is one JSON document, whose members stay as they are:
 | \`sources test\` | \`[{"id", "registry", "url", "ok", "steps"}]\` |
 | \`sources history\` | \`SourceHistory\` |
 | \`sources import\` | \`{"files": [{"file", "kind"}], "sources": [{"action": "add" or "skip", "registry", "url", "trust", "priority", "place", "reason", "flag", "warnings", ...}], "remarks": [{"place", "text"}]}\`; with --test \`tests\`, with --yes \`results\` |
+| \`presets show\` | the file of presets and \`"origin": "shipped" or "update"\`; of one host \`{"host", "known"}\`, \`known\` is null when nothing is |
+| \`presets check\` | \`{"valid": true, "serial", "date", "registries": count, "mirrors": count, "dead": count, "signed": bool}\` |
+| \`presets update\` | \`Presets\` |
 | \`explain\` | \`Explanation\` |
 | \`version\` | \`{"version", "bun", "platform", "architecture"}\` |
 

@@ -17,6 +17,9 @@ test('docs/cli.md is up to date: else run `bun test/cli/reference-page.ts`', asy
     'sources list',
     'sources history',
     'sources import',
+    'presets show',
+    'presets check',
+    'presets update',
     'explain',
     'version',
   ]) {

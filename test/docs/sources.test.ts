@@ -7,6 +7,9 @@ import { join } from 'node:path';
 import { loadConfig } from '../../src/config/load.ts';
 import { shippedPresets } from '../../src/config/presets.ts';
 import { sourceEntry } from '../../src/config/source-entry.ts';
+import { runCommand } from '../clients/command.ts';
+import { bunBinary, mainFile } from '../support/breakwater.ts';
+import { requireTools } from '../support/requirements.ts';
 import { blocksOf, sectionOf } from './blocks.ts';
 
 const root = join(import.meta.dir, '../..');
@@ -35,6 +38,30 @@ test('its blocks of configuration are configurations', () => {
       writeFileSync(file, text);
       expect(loadConfig({ file, env: {} }).registries.size).toBeGreaterThan(0);
     }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('the presets page: its configuration is one, and its lines for signing work', async () => {
+  const blocks = blocksOf(readFileSync(join(root, 'docs/presets.md'), 'utf8'));
+  const folder = mkdtempSync(join(tmpdir(), 'presets-page-'));
+  try {
+    const file = join(folder, 'config.yaml');
+    writeFileSync(file, blocks.find((block) => block.language === 'yaml')?.text ?? '');
+    expect(loadConfig({ file, env: {} }).presets.updates).toMatchObject({ intervalMs: 86_400_000 });
+    if (!requireTools('ssh-keygen')) return;
+    writeFileSync(join(folder, 'presets.json'), JSON.stringify(shippedPresets));
+    const lines = blocks
+      .filter((block) => block.language === 'sh')
+      .map((block) => block.text)
+      .join('');
+    expect(lines).toContain('-Y sign');
+    // No passphrase, and the program of this working copy.
+    const script = lines.replace('-C presets', "-C presets -N ''").replace('breakwater presets', `${bunBinary} ${mainFile} presets`);
+    const result = await runCommand(['sh', '-eu', '-c', script], { cwd: folder });
+    expect([result.code, result.code === 0 ? '' : result.stderr]).toEqual([0, '']);
+    expect(result.stdout).toContain('the signature is good');
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
