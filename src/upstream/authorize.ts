@@ -8,6 +8,7 @@ import { createLru } from '../lib/lru.ts';
 import { readError } from './body.ts';
 import { type Challenge, parseChallenges } from './challenge.ts';
 import { classifyStatus, isAbuseLimit } from './classify.ts';
+import type { Login } from './credential-helper.ts';
 import type { CredentialSource } from './credentials.ts';
 import type { HostGate } from './host-gate.ts';
 import { type AskKind, anonymousId, type LoginBook } from './logins.ts';
@@ -83,9 +84,8 @@ export function createAuthorizer(parts: {
   // The last challenge of each source, so that the next request need not fail first.
   const ways = createLru<string, Way>({ maxEntries: 1_000 });
 
-  const passFor = async (errand: Errand, way: Way, credential: CredentialSource | undefined): Promise<Pass | undefined> => {
+  const passFor = async (errand: Errand, way: Way, login: Login | undefined): Promise<Pass | undefined> => {
     const { source, signal } = errand.request;
-    const login = way.kind === 'basic' || way.isPinned ? await credential?.get(signal) : undefined;
     if (way.kind === 'basic') return login === undefined ? undefined : { authorization: basicAuthorization(login) };
     const scope = `repository:${errand.target.scopeName}:pull`;
     const request: TokenRequest = { source, realm: way.realm, service: way.service, scope, login };
@@ -151,16 +151,25 @@ export function createAuthorizer(parts: {
   ): Promise<Tried> => {
     const { source, signal } = errand.request;
     let { way, isNew } = start;
+    let mayRenew = true;
+    const renew = async (login: Login | undefined): Promise<boolean> => {
+      const isTried = !mayRenew;
+      mayRenew = false;
+      return !isTried && (await isRenewed(start.credential, login, signal));
+    };
     for (;;) {
       const isUsed = start.credential !== undefined && (way.kind === 'basic' || way.isPinned);
       const credentialId = isUsed ? (start.credential?.id ?? anonymousId) : anonymousId;
+      let login: Login | undefined;
       let pass: Pass | undefined;
       try {
-        pass = await passFor(errand, way, start.credential);
+        login = isUsed ? await start.credential?.get(signal) : undefined;
+        pass = await passFor(errand, way, login);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         if (!(error instanceof UpstreamError)) throw error;
         if (isUsed && isRefusal(error)) {
+          if (error.status === 401 && (await renew(login))) continue;
           if (error.status === 401) refuse(source, start.credential);
           return { error, mayOtherHelp: true };
         }
@@ -175,7 +184,14 @@ export function createAuthorizer(parts: {
       if (pass?.token !== undefined) tokens.drop(pass.token.request, pass.token.held);
       const learned = await learn(errand, hop);
       if (pass !== undefined && (learned.isScopeRefused || pass.token === undefined)) {
-        if (pass.token === undefined) refuse(source, start.credential);
+        if (pass.token === undefined) {
+          if (errand.requestsLeft > 0 && (await renew(login))) {
+            isNew = true;
+            continue;
+          }
+          // A lone login is not set aside: it may be refused for want of rights on this repository.
+          if ((source.credentials?.length ?? 0) > 1) refuse(source, start.credential);
+        }
         return { error: unauthorized('refuses the login it was given', errand.url), mayOtherHelp: true };
       }
       if (errand.requestsLeft <= 0)
@@ -231,6 +247,20 @@ export function createAuthorizer(parts: {
 function answerOf(tried: Tried): AuthorizedHop {
   if ('hop' in tried) return tried;
   throw tried.error;
+}
+
+/** A login that was refused because it had expired, or was changed meanwhile, is there anew. */
+async function isRenewed(credential: CredentialSource | undefined, refused: Login | undefined, signal: AbortSignal): Promise<boolean> {
+  if (credential?.forget === undefined || refused === undefined) return false;
+  credential.forget();
+  const fresh = await credential.get(signal).catch((error: unknown) => keepAbort(error, signal));
+  return fresh !== undefined && (fresh.username !== refused.username || fresh.password.reveal() !== refused.password.reveal());
+}
+
+function keepAbort(error: unknown, signal: AbortSignal): undefined {
+  if (signal.aborted) throw signal.reason;
+  if (!(error instanceof UpstreamError)) throw error;
+  return undefined;
 }
 
 /** The token service's own refusal of a login: for good (401), for this repository (403), or for now (429). */

@@ -14,7 +14,7 @@ export interface CredentialSource {
   readonly id: string;
   /** Runs a helper program or reads a file when needed; caches until it expires. Throws UpstreamError `token-error`, or the signal's reason. */
   get(signal: AbortSignal): Promise<Login>;
-  /** The login was refused: a cached one is not used again. */
+  /** The login was refused: a cached one is fetched anew, unless it is that new already. */
   forget?(): void;
 }
 
@@ -103,6 +103,8 @@ const helperNumbers = {
   cacheMaxMs: 24 * 60 * 60_000,
   /** A program that failed is not run again for this long. */
   failureMs: 10_000,
+  /** A login younger than this is not fetched anew because it was refused. */
+  forgetAfterMs: 30_000,
   /** A login is fetched anew when this share of its life has passed. */
   refreshAtShareOfLife: 0.8,
 } as const;
@@ -120,7 +122,7 @@ export function helperCredential(options: HelperOptions): CredentialSource {
   const command = [program, ...(given.length === 0 && isDockerHelper ? ['get'] : given)];
   // `docker login` keeps the login of Docker Hub under its old address.
   const serverUrl = isDockerHelper && dockerHubHosts.has(options.serverUrl) ? 'https://index.docker.io/v1/' : options.serverUrl;
-  let held: { readonly login: Login; readonly refreshAtMs: number; readonly endsAtMs: number } | undefined;
+  let held: { readonly login: Login; readonly atMs: number; readonly refreshAtMs: number; readonly endsAtMs: number } | undefined;
   let failed: { readonly error: UpstreamError; readonly untilMs: number } | undefined;
   let running: Promise<Login> | undefined;
 
@@ -134,7 +136,7 @@ export function helperCredential(options: HelperOptions): CredentialSource {
       });
       const now = clock.monotonicMs();
       const lifeMs = Math.min(answer.lifeMs ?? options.cacheMs ?? helperNumbers.cacheMs, helperNumbers.cacheMaxMs);
-      held = { login: answer.login, refreshAtMs: now + lifeMs * helperNumbers.refreshAtShareOfLife, endsAtMs: now + lifeMs };
+      held = { login: answer.login, atMs: now, refreshAtMs: now + lifeMs * helperNumbers.refreshAtShareOfLife, endsAtMs: now + lifeMs };
       failed = undefined;
       return answer.login;
     } catch (error) {
@@ -163,7 +165,7 @@ export function helperCredential(options: HelperOptions): CredentialSource {
       return stillGood;
     },
     forget: () => {
-      held = undefined;
+      if (held !== undefined && clock.monotonicMs() - held.atMs >= helperNumbers.forgetAfterMs) held = undefined;
     },
   };
 }

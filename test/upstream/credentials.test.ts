@@ -77,6 +77,10 @@ describe('a credential helper', () => {
     expect(runs()).toHaveLength(2);
     credential.forget?.();
     await credential.get(never);
+    expect(runs()).toHaveLength(2);
+    clock.advance(30_000);
+    credential.forget?.();
+    await credential.get(never);
     expect(runs()).toHaveLength(3);
   });
 

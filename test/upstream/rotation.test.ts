@@ -5,7 +5,7 @@ import { describe, expect, test } from 'bun:test';
 import { createFakeClock, type FakeClock } from '../../src/lib/clock.ts';
 import { Secret } from '../../src/lib/secret.ts';
 import { digestOf } from '../../src/oci/digest.ts';
-import { fixedCredential } from '../../src/upstream/credentials.ts';
+import { type CredentialSource, fixedCredential } from '../../src/upstream/credentials.ts';
 import { createSourceHealth } from '../../src/upstream/health.ts';
 import { createLoginBook } from '../../src/upstream/logins.ts';
 import type { Source } from '../../src/upstream/source.ts';
@@ -185,6 +185,62 @@ describe('a refused login', () => {
     await bench.client.getManifest(source, 'a/b', 'v1', calm);
     expect(registry.requests).toHaveLength(4);
   });
+});
+
+test('a lone Basic login that is refused for one repository is still used for others', async () => {
+  await using bench = setUp();
+  const registry = await bench.start((request, reply) => {
+    const isAllowed = request.headers['authorization'] !== undefined && request.path.includes('/a/b/');
+    if (isAllowed) reply.send(200, { 'content-type': manifestType }, manifestBytes);
+    else reply.send(401, { 'www-authenticate': 'Basic realm="r"' });
+  });
+  const source = sourceAt(registry.url, { credentials: credentials.slice(0, 1) });
+  expect((await failureOf(bench.client.getManifest(source, 'a/private', 'v1', calm))).verdict).toBe('unauthorized');
+  await bench.client.getManifest(source, 'a/b', 'v1', calm);
+});
+
+test.each(['Basic', 'Bearer'] as const)('a %s login that has expired is fetched anew within the call', async (scheme) => {
+  await using bench = setUp();
+  let password = 'old';
+  let held = password;
+  const expiring: CredentialSource = {
+    id: 'helper',
+    get: async () => ({ username: 'u', password: new Secret(held) }),
+    forget: () => {
+      held = password;
+    },
+  };
+  const registry: FakeUpstream = await bench.start((request, reply) => {
+    const isLoggedIn = request.headers['authorization'] === `Basic ${btoa(`u:${password}`)}`;
+    if (request.path.startsWith('/token')) reply.send(isLoggedIn ? 200 : 401, {}, `{"token":"T-${password}"}`);
+    else if (isLoggedIn || request.headers['authorization'] === `Bearer T-${password}`)
+      reply.send(200, { 'content-type': manifestType }, manifestBytes);
+    else reply.send(401, { 'www-authenticate': scheme === 'Basic' ? 'Basic realm="r"' : `Bearer realm="${registry.url}/token"` });
+  });
+  const source = sourceAt(registry.url, { credentials: [expiring] });
+  await bench.client.getManifest(source, 'a/b', 'v1', calm);
+  password = 'new';
+  await bench.client.getManifest(source, 'a/b', 'v1', calm);
+  expect(held).toBe('new');
+});
+
+test('a login that is another one each time makes no loop', async () => {
+  await using bench = setUp();
+  let count = 0;
+  const restless: CredentialSource = {
+    id: 'r',
+    get: async () => ({ username: 'u', password: new Secret(`p${count++}`) }),
+    forget: () => undefined,
+  };
+  const registry: FakeUpstream = await bench.start((request, reply) => {
+    if (request.path.startsWith('/token')) reply.send(401, {}, '{}');
+    else reply.send(401, { 'www-authenticate': `Bearer realm="${registry.url}/token"` });
+  });
+  expect((await failureOf(bench.client.getManifest(sourceAt(registry.url, { credentials: [restless] }), 'a/b', 'v1', calm))).verdict).toBe(
+    'token-error',
+  );
+  // Two with logins, and one without.
+  expect(registry.requests.filter((request) => request.path.startsWith('/token'))).toHaveLength(3);
 });
 
 describe('a flood guard', () => {
