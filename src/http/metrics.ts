@@ -40,11 +40,7 @@ export function startMetricsServer(
   metrics: Metrics,
   listen: { readonly hostname: string; readonly port: number },
 ): { readonly port: number; stop(): Promise<void> } {
-  const server = Bun.serve({
-    hostname: listen.hostname,
-    port: listen.port,
-    development: false,
-    maxRequestBodySize: 1024,
+  const server = listenOn(listen, {
     fetch: async (request) => {
       if (new URL(request.url).pathname !== '/metrics') return new Response('only /metrics is here\n', { status: 404 });
       if (request.method !== 'GET' && request.method !== 'HEAD')
@@ -54,6 +50,20 @@ export function startMetricsServer(
     error: () => new Response('internal error\n', { status: 500 }),
   });
   return { port: server.port ?? listen.port, stop: () => server.stop(true) };
+}
+
+function listenOn(
+  { hostname, port }: { readonly hostname: string; readonly port: number },
+  handlers: { fetch: (request: Request) => Promise<Response>; error: () => Response },
+): Bun.Server<undefined> {
+  try {
+    return Bun.serve({ hostname, port, development: false, maxRequestBodySize: 1024, ...handlers });
+  } catch (cause) {
+    // Without the code: it is not the server's main address.
+    throw new Error(`metrics.listen ${hostname}:${port} cannot be used: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
+  }
 }
 
 /** METHOD_NOT_ALLOWED for what is neither GET nor HEAD. */

@@ -57,8 +57,7 @@ export function createStatusEndpoint(options: {
 
   const badge = async (request: Request, registry: string): Promise<Response> => {
     requireGet(request);
-    await viewFor(request);
-    const word = status.wordOf(registry);
+    const word = status.wordOf(registry, await viewFor(request));
     if (word === undefined) throw new OciError('NOT_FOUND', 'no such registry is mirrored here');
     const message = word.state === 'unknown' ? 'unknown' : `${word.state} ${word.up}/${word.all}`;
     return send(request, drawBadge({ label: registry, message, state: word.state }), 'image/svg+xml');

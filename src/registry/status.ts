@@ -48,7 +48,10 @@ export interface StatusReport {
 export interface Status {
   read(view: 'full' | 'public'): Promise<StatusReport>;
   /** The word of one registry, and of how many sources it holds; undefined for a registry that is not there. */
-  wordOf(registry: string): { readonly state: RegistryWord; readonly up: number; readonly all: number } | undefined;
+  wordOf(
+    registry: string,
+    view: 'full' | 'public',
+  ): { readonly state: RegistryWord; readonly up: number; readonly all: number } | undefined;
   /** Notes since when each source is in its state. Called every few seconds. */
   observe(): void;
 }
@@ -104,8 +107,8 @@ export function createStatus(parts: {
     return truths.length === 0 ? 'unknown' : truths.includes(digest) ? 'fresh' : 'stale';
   }
 
-  const wordOf: Status['wordOf'] = (registry) => {
-    if (!pool.registries().includes(registry)) return undefined;
+  const wordOf: Status['wordOf'] = (registry, view) => {
+    if (!pool.registries().includes(registry) || (view === 'public' && !isPublicName(registry))) return undefined;
     const words = pool.sourcesOf(registry).map(wordFor);
     const up = words.filter((word) => word === 'up' || word === 'whitelist').length;
     return { state: registryWord(words), up, all: words.length };
@@ -118,10 +121,11 @@ export function createStatus(parts: {
       observe();
       const registries: RegistryStatus[] = [];
       for (const registry of pool.registries()) {
+        if (view === 'public' && !isPublicName(registry)) continue;
         const sources = pool.health.rank(pool.sourcesOf(registry));
         const described: SourceStatus[] = [];
         for (const [place, source] of sources.entries()) described.push(await describe(source, view, place));
-        registries.push({ registry, state: wordOf(registry)?.state ?? 'unknown', sources: described });
+        registries.push({ registry, state: wordOf(registry, view)?.state ?? 'unknown', sources: described });
       }
       const words = registries.map(({ state }) => state);
       return {
@@ -164,6 +168,11 @@ function registryWord(words: readonly SourceWord[]): RegistryWord {
   if (words.every((word) => word === 'unknown')) return 'unknown';
   if (!words.some((word) => word === 'up' || word === 'whitelist')) return words.includes('unknown') ? 'unknown' : 'down';
   return words.every((word) => word === 'up' || word === 'whitelist' || word === 'unknown') ? 'up' : 'degraded';
+}
+
+/** A registry named after a host of a private network is nobody's business. */
+function isPublicName(registry: string): boolean {
+  return !isLocalName(registry) && (classifyAddress(registry) ?? 'public') === 'public';
 }
 
 function isPublicSource(source: Source): boolean {

@@ -1,6 +1,7 @@
 // How sources did: what is added to a minute and its hour, what is forgotten, what is read back.
 
 import { describe, expect, test } from 'bun:test';
+import { findCachedSample } from '../../src/db/canaries.ts';
 import {
   hourMs,
   latencyBoundsMs,
@@ -9,7 +10,7 @@ import {
   type SourceActivityRecord,
   sumSourceHistory,
 } from '../../src/db/source-history.ts';
-import type { Fixture } from './fixture.ts';
+import { digest, type Fixture, layer, manifest } from './fixture.ts';
 
 export function sourceHistoryCases(now: () => Fixture): void {
   const activity = (source: string, atMs: number, more: Partial<SourceActivityRecord> = {}): SourceActivityRecord => ({
@@ -25,6 +26,36 @@ export function sourceHistoryCases(now: () => Fixture): void {
   const add = (...activities: SourceActivityRecord[]) => now().database.run('recordSourceHistory', { activities });
   const minutes = (source: string) => readSourceHistory(now().database.read, { source, spanMs: minuteMs, sinceMs: 0 });
   const hours = (source: string) => readSourceHistory(now().database.read, { source, spanMs: hourMs, sinceMs: 0 });
+
+  describe('what a mirror has cached, for probes', () => {
+    test('is a small config blob that is here, with the repository and a tag; nothing in a mirror without one', async () => {
+      const { database } = now();
+      await database.run('ensureMirrorProject', { registry: 'sample.test', isPublic: true });
+      expect(await findCachedSample(database.read, 'sample.test', 1_000)).toBeUndefined();
+      const project = await database.read
+        .selectFrom('project')
+        .select('id')
+        .where('registry', '=', 'sample.test')
+        .executeTakeFirstOrThrow();
+      const id = await database.run('ensureRepository', { projectId: project.id, name: 'sample.test/apps/one' });
+      const image = manifest(id, 'sampled image', {
+        references: [{ ...layer('sampled config'), kind: 'config', required: false }],
+        tags: ['v1'],
+        completeness: 'mirror',
+      });
+      await database.run('putManifest', image);
+      expect(await findCachedSample(database.read, 'sample.test', 1_000)).toBeUndefined();
+      await now().blob(id, 'sampled config', { origin: 'public' });
+      expect(await findCachedSample(database.read, 'sample.test', 1_000)).toEqual({
+        repositoryName: 'sample.test/apps/one',
+        projectName: 'sample.test',
+        blob: { digest: digest('sampled config'), sizeBytes: 'sampled config'.length },
+        tag: 'v1',
+      });
+      expect(await findCachedSample(database.read, 'sample.test', 3)).toBeUndefined();
+      expect(await findCachedSample(database.read, 'none.test', 1_000)).toBeUndefined();
+    });
+  });
 
   describe('the history of sources', () => {
     test('what happens in a minute is added up, in its hour too, across a restart', async () => {

@@ -1,7 +1,7 @@
 // `/metrics` of a running server with fake sources: what it counts, who may read it, and that a real Prometheus takes it.
 
 import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from 'bun:test';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type FakeSource, startFakeSource, status } from '../mirror/fake-source.ts';
@@ -189,6 +189,18 @@ describe('who may read it', () => {
   });
 });
 
+test('an address for the metrics that is in use is told by its setting', async () => {
+  const taken = Bun.serve({ port: 0, hostname: '127.0.0.1', fetch: () => new Response() });
+  const address = `127.0.0.1:${taken.port}`;
+  const config = JSON.stringify({ presets: false, registries: {}, metrics: { listen: address } });
+  const failure = await startBreakwater({ config }).then(
+    async (started) => `started: ${await started.stop()}`,
+    (error) => String(error),
+  );
+  await taken.stop(true);
+  expect(failure).toContain(`metrics.listen ${address} cannot be used`);
+});
+
 test('OpenMetrics is given to a scraper that asks for it', async () => {
   const response = await fetch(`${server.url}/metrics`, {
     headers: { ...basic(server), accept: 'application/openmetrics-text;version=1.0.0' },
@@ -200,6 +212,19 @@ test('OpenMetrics is given to a scraper that asks for it', async () => {
 });
 
 describe.skipIf(!requireTools('promtool'))('promtool', () => {
+  test('understands every expression of docs/metrics.md', () => {
+    const page = readFileSync(join(import.meta.dir, '../../docs/metrics.md'), 'utf8');
+    const rows = [...page.matchAll(/^\| [a-z ,]+ \| `(.+)` \|$/gm)].map((match) => (match[1] ?? '').replaceAll('\\|', '|'));
+    expect(rows.length).toBeGreaterThanOrEqual(6);
+    const folder = mkdtempSync(join(tmpdir(), 'breakwater-rules-'));
+    const file = join(folder, 'rules.yml');
+    writeFileSync(file, JSON.stringify({ groups: [{ name: 'docs', rules: rows.map((expr, place) => ({ alert: `A${place}`, expr })) }] }));
+    const check = Bun.spawnSync(['promtool', 'check', 'rules', file]);
+    rmSync(folder, { recursive: true, force: true });
+    expect(check.stderr.toString()).not.toContain('FAILED');
+    expect(check.exitCode).toBe(0);
+  });
+
   test('has nothing to say against the exposition', async () => {
     const text = await (await fetch(`${server.url}/metrics`, { headers: basic(server) })).text();
     const check = Bun.spawnSync(['promtool', 'check', 'metrics'], { stdin: Buffer.from(text) });
