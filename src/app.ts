@@ -242,7 +242,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     },
     errors: { errorResponse, statusOf },
   });
-  const monitored = monitoring.start({ pool, store, authentication, explain, client });
+  const monitored = monitoring.start({ pool, store, mirror, authentication, explain, client });
   let isStopping = false;
   const server = startServer(
     {

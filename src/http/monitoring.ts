@@ -12,8 +12,10 @@ import { watchProcess } from '../lib/process-metrics.ts';
 import type { OnAlarm } from '../registry/alarms.ts';
 import { createCanaries } from '../registry/canaries.ts';
 import type { Explain } from '../registry/explain.ts';
+import { watchFills } from '../registry/fill-metrics.ts';
 import { createHistory, type History } from '../registry/history.ts';
 import { createImageStatus } from '../registry/image-status.ts';
+import type { Mirror } from '../registry/mirror.ts';
 import { createProbeMetrics } from '../registry/probe-metrics.ts';
 import { createProber, type Prober } from '../registry/prober.ts';
 import { createProbes, type Probes } from '../registry/probes.ts';
@@ -50,6 +52,7 @@ export interface MonitoredParts {
   readonly pool: SourcePool;
   readonly store: Pick<BlobStore, 'freeSpace'>;
   readonly authentication: Pick<Authentication, 'identify'>;
+  readonly mirror: Pick<Mirror, 'stats'>;
   readonly explain: Explain;
   readonly client: UpstreamClient;
 }
@@ -105,6 +108,7 @@ export function createMonitoring(options: {
       ofSources.watch(parts.pool);
       prober?.start();
       history.start();
+      watchFills(metrics, parts.mirror);
       watchStore(metrics, { store: parts.store, database });
       const endpoint = createMetricsEndpoint({ metrics, config: config.metrics, authentication: parts.authentication });
       const listener = config.metrics.listen === undefined ? undefined : startMetricsServer(metrics, config.metrics.listen);

@@ -93,6 +93,33 @@ test('a pull is counted by its registry and by where the content came from, the 
   expect(grown('breakwater_http_request_duration_seconds_count', { route: 'blobs', method: 'GET' })).toBe(2);
 });
 
+test('clients that follow a blob while it arrives are counted, and the fill with them', async () => {
+  const image = imageOf([9_000_000]);
+  good.add('apps/arriving', image, 'v1');
+  bad.rule((request) => (request.path.includes('/apps/arriving/') ? status(500)() : undefined));
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const digest = image.layers[0]?.digest ?? '';
+  good.rule((request, answer) =>
+    request.path.endsWith(digest) ? { ...answer, breakAt: { bytes: 1_000_000, by: 'pause', until: released } } : undefined,
+  );
+  expect((await pull(server, '/v2/apps/arriving/manifests/v1')).status).toBe(200);
+  const blobs = [1, 2].map(() => pull(server, `/v2/apps/arriving/blobs/${digest}`));
+  try {
+    await until(async () => readValue(await scrape(), 'breakwater_fills', { state: 'running' }) === 1, 20_000);
+    await until(async () => readValue(await scrape(), 'breakwater_fill_readers') === 2, 20_000);
+  } finally {
+    release();
+  }
+  for (const blob of await Promise.all(blobs)) expect(blob.digest).toBe(digest);
+  await until(async () => readValue(await scrape(), 'breakwater_fills', { state: 'running' }) === 0, 20_000);
+  const families = await scrape();
+  expect(readValue(families, 'breakwater_fill_readers')).toBe(0);
+  expect(readValue(families, 'breakwater_hedges_total', { outcome: 'won' })).toBeGreaterThanOrEqual(0);
+});
+
 test('an absent tag is counted as absent, not as an error', async () => {
   const before = await scrape();
   expect((await pull(server, '/v2/apps/nothing/manifests/v1')).status).toBe(404);
