@@ -1,6 +1,7 @@
 // Runs the whole test suite: `npm run check`, the unit tests beside the code, then each folder of test/, one `bun test` process per
-// folder so that a crash, a leak or a hang belongs to one suite. It never hides a failure: a process that ends badly, hangs or finds
-// no tests counts as one. The last line is `N passed, N failed` (and `, N skipped`).
+// folder so that a crash, a leak or a hang belongs to one suite; two folders at a time, since most of them wait more than they compute, each
+// printed when it has ended. It never hides a failure: a process that ends badly, hangs or finds no tests counts as one. The last line is
+// `N passed, N failed` (and `, N skipped`).
 //
 //   bun scripts/test.ts [--full] [FOLDER...]      in the folder of package.json; --full selects the long counts (BREAKWATER_FULL=1)
 
@@ -18,6 +19,10 @@ const words = process.argv.slice(2);
 const full = words.includes('--full') || process.env['BREAKWATER_FULL'] === '1';
 const testTimeoutMs = full ? 3_600_000 : 120_000;
 const pipesTimeoutMs = 3000;
+/** The long run measures times and memory: one folder after the other. */
+const lanes = 2;
+/** Begun first, so that no lane has only them left. */
+const longFolders = ['test/clients', 'test/faults', 'test/check', 'src'];
 const folderTimeoutMs = full ? 8 * 3_600_000 : 600_000;
 
 const total: Counts = { passed: 0, failed: 0, skipped: 0 };
@@ -25,7 +30,9 @@ const failures: string[] = [];
 const skips = new Set<string>();
 const chosen = words.filter((word) => !word.startsWith('--'));
 if (chosen.length === 0) await runCheck();
-for (const folder of chosen.length > 0 ? chosen : findFolders()) await runFolder(folder);
+const waiting = chosen.length > 0 ? [...chosen] : findFolders();
+const isLive = waiting.length === 1;
+await Promise.all(Array.from({ length: full ? 1 : lanes }, runLane));
 
 for (const skip of skips) console.log(skip);
 for (const failure of failures) console.log(`failed: ${failure}`);
@@ -52,15 +59,22 @@ function findFolders(): string[] {
       .map((name) => `test/${name}`)
       .sort(),
   ];
-  return folders.filter((folder) => {
-    const path = join(root, folder);
-    if (!existsSync(path) || !statSync(path).isDirectory()) return folder.endsWith('.test.ts');
-    return readdirSync(path, { recursive: true, encoding: 'utf8' }).some((file) => file.endsWith('.test.ts'));
-  });
+  const place = (folder: string): number => (longFolders.includes(folder) ? longFolders.indexOf(folder) : longFolders.length);
+  return folders
+    .filter((folder) => {
+      const path = join(root, folder);
+      if (!existsSync(path) || !statSync(path).isDirectory()) return folder.endsWith('.test.ts');
+      return readdirSync(path, { recursive: true, encoding: 'utf8' }).some((file) => file.endsWith('.test.ts'));
+    })
+    .toSorted((one, other) => place(one) - place(other));
+}
+
+async function runLane(): Promise<void> {
+  for (let folder = waiting.shift(); folder !== undefined; folder = waiting.shift()) await runFolder(folder);
 }
 
 async function runFolder(folder: string): Promise<void> {
-  console.log(`\n== ${folder}`);
+  if (isLive) console.log(`\n== ${folder}`);
   const startedMs = performance.now();
   const child = Bun.spawn([process.execPath, 'test', `--timeout=${testTimeoutMs}`, `./${folder}`], {
     cwd: root,
@@ -75,11 +89,11 @@ async function runFolder(folder: string): Promise<void> {
   const copies = Promise.all([
     copy(child.stdout, (part) => {
       written.output += part;
-      process.stdout.write(part);
+      if (isLive) process.stdout.write(part);
     }),
     copy(child.stderr, (part) => {
       written.errors += part;
-      process.stderr.write(part);
+      if (isLive) process.stderr.write(part);
     }),
   ]);
   const code = await child.exited;
@@ -88,7 +102,7 @@ async function runFolder(folder: string): Promise<void> {
   const { output, errors } = written;
   const seconds = ((performance.now() - startedMs) / 1000).toFixed(1);
   const counts = readSummary(errors) ?? readSummary(output);
-  console.log(`== ${folder}: ${seconds} s`);
+  console.log(isLive ? `== ${folder}: ${seconds} s` : `\n== ${folder}: ${seconds} s\n${output}${errors}`);
   total.passed += counts?.passed ?? 0;
   total.failed += counts?.failed ?? 0;
   total.skipped += counts?.skipped ?? 0;
