@@ -227,7 +227,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     manifestMaxBytes: limits.manifestBytes,
     service,
   });
-  const explain = createExplain({ database, names, mirror, pool });
+  const explain = createExplain({ database, names, mirror, pool, ...(config.externalUrl === undefined ? {} : { externalHost: service }) });
   const api = createApi({
     projects: createProjects({ database, names, cache: projectCache }),
     explain,

@@ -44,6 +44,7 @@ export interface MirrorConfig {
   readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
   readonly onUpstreamDelete: 'remove' | 'keep';
+  readonly withoutAuthority: 'unconfirmed' | 'quorum' | 'known';
   readonly notFoundTtlMs: number;
   readonly revalidateTimeoutMs: number;
   /** The first that matches `registry/repository:tag` counts; what it leaves out is as above. */
@@ -61,6 +62,7 @@ export interface TagRuleConfig {
   readonly staleWhileRevalidateMs?: number;
   readonly staleIfErrorMs?: number;
   readonly onUpstreamDelete?: 'remove' | 'keep';
+  readonly withoutAuthority?: 'unconfirmed' | 'quorum' | 'known';
 }
 
 export interface RegistryConfig {

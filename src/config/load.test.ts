@@ -43,6 +43,7 @@ describe('without a file', () => {
       staleWhileRevalidateMs: 0,
       staleIfErrorMs: 30 * 86_400_000,
       onUpstreamDelete: 'remove',
+      withoutAuthority: 'unconfirmed',
       notFoundTtlMs: 30_000,
       revalidateTimeoutMs: 2000,
       rules: [],
@@ -114,9 +115,10 @@ mirror:
   stale_if_error: 2d
   revalidate_timeout: 500ms
   not_found_ttl: 0s
+  without_authority: quorum
   rules:
     - { match: 'docker.io/library/*:v*', tag_ttl: 1d, stale_while_revalidate: 2d, on_upstream_delete: keep }
-    - { match: 'ghcr.io/**', stale_if_error: 1h }
+    - { match: 'ghcr.io/**', stale_if_error: 1h, without_authority: known }
   equivalents: [{ from: 'docker.io/team/**', to: 'quay.io/team/**' }]
   foreign_layers: [go.microsoft.com, 'http://files.lan:8080']
 registries:
@@ -154,6 +156,7 @@ limits:
         staleWhileRevalidateMs: 0,
         staleIfErrorMs: 172_800_000,
         onUpstreamDelete: 'remove',
+        withoutAuthority: 'quorum',
         notFoundTtlMs: 0,
         revalidateTimeoutMs: 500,
         rules: [
@@ -163,7 +166,7 @@ limits:
             staleWhileRevalidateMs: 172_800_000,
             onUpstreamDelete: 'keep',
           },
-          { match: 'ghcr.io/**:*', staleIfErrorMs: 3_600_000 },
+          { match: 'ghcr.io/**:*', staleIfErrorMs: 3_600_000, withoutAuthority: 'known' },
         ],
         equivalents: [{ from: 'docker.io/team/**', to: 'quay.io/team/**' }],
         foreignLayers: ['https://go.microsoft.com', 'http://files.lan:8080'],

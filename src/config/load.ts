@@ -137,13 +137,15 @@ function buildTagRules(
     staleWhileRevalidateMs: file.stale_while_revalidate,
     staleIfErrorMs: file.stale_if_error,
     onUpstreamDelete: file.on_upstream_delete,
+    withoutAuthority: file.without_authority,
     notFoundTtlMs: file.not_found_ttl,
-    rules: file.rules.map(({ match, tag_ttl, stale_while_revalidate, stale_if_error, on_upstream_delete }) => ({
+    rules: file.rules.map(({ match, tag_ttl, stale_while_revalidate, stale_if_error, on_upstream_delete, without_authority }) => ({
       match,
       ...(tag_ttl === undefined ? {} : { tagTtlMs: tag_ttl }),
       ...(stale_while_revalidate === undefined ? {} : { staleWhileRevalidateMs: stale_while_revalidate }),
       ...(stale_if_error === undefined ? {} : { staleIfErrorMs: stale_if_error }),
       ...(on_upstream_delete === undefined ? {} : { onUpstreamDelete: on_upstream_delete }),
+      ...(without_authority === undefined ? {} : { withoutAuthority: without_authority }),
     })),
   };
 }

@@ -22,6 +22,12 @@ const deletePolicy = choiceSetting(
   onUpstreamDelete,
 );
 
+const withoutAuthority = ['unconfirmed', 'quorum', 'known'] as const;
+const witnesses = choiceSetting(
+  'What is believed about a tag while no authority can be asked. `quorum`: two independent sources that agree. `unconfirmed`: also one alone, with a Warning, when nothing is known here. `known`: nobody, only what an authority said before.',
+  withoutAuthority,
+);
+
 const rule = z.strictObject({
   match: textSetting(
     {
@@ -35,6 +41,7 @@ const rule = z.strictObject({
   stale_while_revalidate: staleWhileRevalidate.optional(),
   stale_if_error: staleIfError.optional(),
   on_upstream_delete: deletePolicy.optional(),
+  without_authority: witnesses.optional(),
 });
 
 /** Keys of `mirror` that concern tags. */
@@ -43,6 +50,7 @@ export const tagSettings = {
   stale_while_revalidate: staleWhileRevalidate.prefault('0s'),
   stale_if_error: staleIfError.prefault('30d'),
   on_upstream_delete: deletePolicy.prefault('remove'),
+  without_authority: witnesses.prefault('unconfirmed'),
   not_found_ttl: durationSetting(
     "How long a registry's word that it has no such tag or manifest is repeated without asking again. What is published meanwhile shows after it.",
     { min: '0s', max: '10m' },

@@ -73,6 +73,7 @@ function printTagTimes(times: Omit<TagRuleConfig, 'match'>): object {
     stale_while_revalidate: duration(times.staleWhileRevalidateMs),
     stale_if_error: duration(times.staleIfErrorMs),
     on_upstream_delete: times.onUpstreamDelete,
+    without_authority: times.withoutAuthority,
   };
 }
 

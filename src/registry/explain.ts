@@ -65,11 +65,18 @@ export interface Explain {
 
 const childrenMax = 200;
 
-export function createExplain(options: { database: Database; names: NameRules; mirror: Mirror; pool: SourcePool }): Explain {
-  const { database, names, mirror, pool } = options;
+export function createExplain(options: {
+  database: Database;
+  names: NameRules;
+  mirror: Mirror;
+  pool: SourcePool;
+  /** `HOST[:PORT]` of the external URL. */
+  externalHost?: string;
+}): Explain {
+  const { database, names, mirror, pool, externalHost } = options;
   return {
     explain: async (image, ownHosts = []) => {
-      const { name, reference } = parseImage(withoutOwnHost(image, ownHosts));
+      const { name, reference } = parseImage(withoutOwnHost(image, externalHost === undefined ? ownHosts : [...ownHosts, externalHost]));
       const resolved = await resolveName(names, name, undefined);
       if (resolved === undefined) throw new OciError('NAME_UNKNOWN', `${name} means nothing here: no such project, and no root registry`);
       const local = await look(resolved, reference);

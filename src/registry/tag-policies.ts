@@ -11,6 +11,8 @@ export interface TagPolicy {
   readonly staleWhileRevalidateMs: number;
   readonly staleIfErrorMs: number;
   readonly onUpstreamDelete: 'remove' | 'keep';
+  /** Whose word counts while no authority can be asked: two that agree, also one alone, or nobody's. */
+  readonly withoutAuthority: 'unconfirmed' | 'quorum' | 'known';
 }
 export interface TagRule extends Partial<TagPolicy> {
   /** Pattern of lib/glob.ts on `registry/repository:tag`. */
@@ -25,6 +27,8 @@ export interface TagRules {
   readonly staleWhileRevalidateMs?: number;
   /** `remove` without it. */
   readonly onUpstreamDelete?: 'remove' | 'keep';
+  /** `unconfirmed` without it. */
+  readonly withoutAuthority?: 'unconfirmed' | 'quorum' | 'known';
   /** How long an authority's 404 is repeated without asking; 30 s without it. */
   readonly notFoundTtlMs?: number;
   readonly rules?: readonly TagRule[];
@@ -42,6 +46,7 @@ export function createTagPolicies(rules: TagRules): TagPolicies {
     staleWhileRevalidateMs: rules.staleWhileRevalidateMs ?? 0,
     staleIfErrorMs: rules.staleIfErrorMs,
     onUpstreamDelete: rules.onUpstreamDelete ?? 'remove',
+    withoutAuthority: rules.withoutAuthority ?? 'unconfirmed',
   };
   const list = (rules.rules ?? []).map(({ match, ...own }) => ({ glob: createGlob(match), policy: { ...defaults, ...own } }));
   const known = createLru<string, TagPolicy>({ maxEntries: rememberedMax });

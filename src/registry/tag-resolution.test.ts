@@ -422,6 +422,32 @@ describe('of several sources without an authority', () => {
   });
 });
 
+describe('a policy for when no authority can be asked', () => {
+  test('quorum: one alone is not served, two that agree are', async () => {
+    const { resolve, says, clock } = world(['A', 'm', 'n'], { rules: { withoutAuthority: 'quorum' } });
+    says.set('A', 'refused');
+    says.set('n', 'refused');
+    expect(await codeOf(resolve())).toBe('UNAVAILABLE');
+    says.set('n', one);
+    clock.advance(minute);
+    expect(await resolve()).toEqual(one);
+  });
+
+  test('known: nobody makes a tag or moves one, the last word of an authority stands', async () => {
+    const { resolve, says, clock, asked } = world(['A', 'm', 'n'], { rules: { withoutAuthority: 'known' } });
+    says.set('A', 'refused');
+    expect(await codeOf(resolve())).toBe('UNAVAILABLE');
+    says.set('A', one);
+    clock.advance(minute);
+    expect(await resolve()).toEqual(one);
+    says.set('A', 'refused');
+    for (const name of ['m', 'n']) says.set(name, two);
+    clock.advance(minute);
+    expect(await resolve()).toEqual({ ...one, warning: stale });
+    expect(asked.filter((what) => / [mn]$/.test(what))).toEqual(['HEAD m']);
+  });
+});
+
 describe('a comparison behind an answer', () => {
   const compared = async (setUp: (found: ReturnType<typeof world>) => void) => {
     const found = world(['A', 'm']);

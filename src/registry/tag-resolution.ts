@@ -125,7 +125,7 @@ export function createTagResolver(options: {
       if (said === undefined) return stale(run, standing);
     }
     if (said === undefined) refuseRemoved(run);
-    const word = said ?? others ?? (await witnesses.askOthers(run));
+    const word = said ?? others ?? (await askOthers(run));
     if (word !== undefined) {
       try {
         return await accept(run, word);
@@ -152,7 +152,14 @@ export function createTagResolver(options: {
     ]);
     answered.abort();
     if (!isSilent || isRemovedLately(run)) return undefined;
-    return witnesses.askOthers(run);
+    return askOthers(run);
+  }
+
+  /** The word of others, as far as the policy lets it count. */
+  async function askOthers(run: TagCheck): Promise<Word | undefined> {
+    if (run.policy.withoutAuthority === 'known') return undefined;
+    const word = await witnesses.askOthers(run);
+    return word?.trust === 'unconfirmed' && run.policy.withoutAuthority === 'quorum' ? undefined : word;
   }
 
   async function stale(run: TagCheck, standing: StoredTag | undefined): Promise<ManifestAnswer> {
