@@ -154,7 +154,7 @@ export function createSourceHealth(options: {
     if (track.spentUntilMs > now && (kind === undefined || kind === 'manifest')) return 'no';
     const own = admissionOf(track.breaker, now);
     const host = hostFor(track, kind);
-    const there = host === undefined ? 'yes' : admissionOf(host.breaker, now);
+    const there = host === undefined ? 'yes' : host.limitedUntilMs > now ? 'no' : admissionOf(host.breaker, now);
     if (own === 'no' || there === 'no') return 'no';
     return own === 'trial' || there === 'trial' ? 'trial' : 'yes';
   };
@@ -191,8 +191,12 @@ export function createSourceHealth(options: {
     if (verdict === 'ok') noteFirstByte(track, outcome);
     if (isElsewhere) {
       // The source answered well, with a redirect; the host behind it did not.
-      host.breaker =
-        verdictClass === 'absent' ? afterSuccess(host.breaker, now) : afterFailure(host.breaker, verdictClass !== 'faulty', now);
+      if (verdictClass === 'limited') {
+        host.limitedUntilMs = now + limitedMs(outcome);
+        host.breaker = releaseTrial(host.breaker);
+      } else if (verdictClass === 'absent') host.breaker = afterSuccess(host.breaker, now);
+      // One refusal may be about one blob (a signed URL that has expired); three in a row are about the host.
+      else host.breaker = afterFailure(host.breaker, verdictClass === 'down', now);
       succeed(track, now);
       return;
     }
@@ -211,7 +215,7 @@ export function createSourceHealth(options: {
         track.breaker = afterFailure(track.breaker, false, now);
         return;
       case 'limited':
-        track.limitedUntilMs = now + Math.min(outcome.retryAfterMs ?? healthNumbers.limitedDefaultMs, healthNumbers.limitedMaxMs);
+        track.limitedUntilMs = now + limitedMs(outcome);
         track.breaker = releaseTrial(track.breaker);
         return;
       case 'spent':
@@ -338,6 +342,11 @@ export function createSourceHealth(options: {
       logins?.forget(sourceId);
     },
   };
+}
+
+/** How long a limited source or host is left alone. */
+function limitedMs(outcome: Outcome): number {
+  return Math.min(outcome.retryAfterMs ?? healthNumbers.limitedDefaultMs, healthNumbers.limitedMaxMs);
 }
 
 /** From a report, where no observer of the client tells it. */

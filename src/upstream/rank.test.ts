@@ -45,10 +45,29 @@ describe('a host that redirects lead to', () => {
     expect(health.snapshot('a')).toMatchObject({ state: 'up', failed: 1, hosts: [{ origin: cdn, state: 'open', blockedForMs: 5_000 }] });
   });
 
-  test('that refuses is not a refusal of the repository', () => {
+  test('that refuses three times in a row takes its blobs out; one refusal is neither that nor a refusal of the repository', () => {
     const { health, report } = setUpCdn();
-    report('denied', { kind: 'blob', finalOrigin: cdn, repository: 'x' });
+    const refuse = (): void => report('denied', { kind: 'blob', finalOrigin: cdn, repository: 'x' });
+    refuse();
+    refuse();
+    report('ok', { kind: 'blob', finalOrigin: cdn, repository: 'y' });
+    refuse();
+    refuse();
+    expect(health.allow('a', 'x', 'blob')).toBe('yes');
+    refuse();
     expect([health.allow('a', 'x', 'blob'), health.allow('a', 'x', 'manifest')]).toEqual(['no', 'yes']);
+  });
+
+  test('that asks to be left alone is, as long as it says', () => {
+    const { clock, health, report, order } = setUpCdn();
+    report('rate-limited', { kind: 'blob', finalOrigin: cdn, retryAfterMs: 30_000 });
+    expect([order('blob'), order('manifest')]).toEqual(['b a', 'a b']);
+    expect(health.snapshot('a')).toMatchObject({ state: 'up', hosts: [{ origin: cdn, state: 'open', blockedForMs: 30_000 }] });
+    clock.advance(29_999);
+    expect(health.allow('a', 'x', 'blob')).toBe('no');
+    clock.advance(1);
+    expect(health.allow('a', 'x', 'blob')).toBe('yes');
+    expect(health.snapshot('a').hosts).toBeUndefined();
   });
 
   test('is tried again after its wait, one at a time, and is good again after one success', () => {

@@ -29,6 +29,8 @@ export type SizeClass = (typeof sizeClasses)[number];
 export interface HostTrack {
   readonly origin: string;
   breaker: Breaker;
+  /** It asked to be left alone until then (monotonic). */
+  limitedUntilMs: number;
 }
 
 export interface Track {
@@ -108,7 +110,7 @@ export function noteHost(track: Track, kind: AskKind | undefined, finalOrigin: s
     delete track.lastHosts[kind];
     return undefined;
   }
-  const host = track.hosts.get(finalOrigin) ?? { origin: finalOrigin, breaker: closedBreaker };
+  const host = track.hosts.get(finalOrigin) ?? { origin: finalOrigin, breaker: closedBreaker, limitedUntilMs: 0 };
   track.hosts.set(finalOrigin, host);
   track.lastHosts[kind] = finalOrigin;
   return host;
@@ -162,12 +164,16 @@ export interface HostSnapshot {
 /** The hosts its redirects lead to that do not work. */
 export function failingHosts(track: Track, nowMs: number): readonly HostSnapshot[] {
   return [...track.hosts.values()]
-    .filter((host) => host.breaker.failures > 0)
-    .map(({ origin, breaker }) => ({
-      origin,
-      state: breaker.kind === 'closed' ? 'failing' : admissionOf(breaker, nowMs) === 'no' ? 'open' : 'half-open',
-      blockedForMs: breaker.kind === 'closed' ? 0 : Math.max(0, breaker.openUntilMs - nowMs),
-    }));
+    .filter((host) => host.breaker.failures > 0 || host.limitedUntilMs > nowMs)
+    .map(({ origin, breaker, limitedUntilMs }) => {
+      const admission = limitedUntilMs > nowMs ? 'no' : admissionOf(breaker, nowMs);
+      const openUntilMs = breaker.kind === 'closed' ? 0 : breaker.openUntilMs;
+      return {
+        origin,
+        state: admission === 'no' ? 'open' : breaker.kind === 'closed' ? 'failing' : 'half-open',
+        blockedForMs: Math.max(0, openUntilMs - nowMs, limitedUntilMs - nowMs),
+      };
+    });
 }
 
 export function sizeClassOf(sizeBytes: number): SizeClass {
