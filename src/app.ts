@@ -23,6 +23,7 @@ import { createMonitoring } from './http/monitoring.ts';
 import { createOriginOf } from './http/origin.ts';
 import { startServer } from './http/server.ts';
 import { createTokenService } from './http/token-service.ts';
+import { startWarmSchedules } from './jobs/warm-schedule.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
 import { createBlobCheck } from './registry/blob-check.ts';
@@ -31,6 +32,7 @@ import { createCatalog } from './registry/catalog.ts';
 import { createEgress } from './registry/egress.ts';
 import { createExplain } from './registry/explain.ts';
 import { createIngest } from './registry/ingest.ts';
+import { createLastUse, notingUse } from './registry/last-use.ts';
 import { createMirror } from './registry/mirror.ts';
 import type { NameRules } from './registry/names.ts';
 import { createOffline } from './registry/offline.ts';
@@ -198,7 +200,8 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     return found === undefined ? undefined : { kind: 'user', ...found };
   };
   const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
-  const pull = createPull({ content, store, check, mirror });
+  const lastUse = createLastUse({ database, log });
+  const pull = notingUse(createPull({ content, store, check, mirror }), lastUse);
   const offline = createOffline({
     database,
     content,
@@ -264,18 +267,21 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
   const sweeper = setInterval(() => void uploads.sweep().catch((error) => log.error('uploads.sweep-failed', { error })), sweepIntervalMs);
   await offline.start();
   presets.start();
+  const schedules = startWarmSchedules({ schedules: config.warm, warmups: offline.warmups, pins: offline.pins, clock, log });
   return {
     port: server.port,
     stop: async () => {
       isStopping = true;
       clearInterval(sweeper);
       await server.stop();
+      await schedules.close();
       await offline.close();
       await presets.stop();
       await monitored.stop();
       await mirror.close();
       client.close();
       await uploads.close();
+      await lastUse.close();
     },
   };
 }

@@ -9,7 +9,7 @@ import { apiPrefix } from './policy.ts';
 
 /** As a `string`: the router would look for the type of a literal. */
 const tarType: string = 'application/x-tar';
-const imagesMax = 1000;
+const imagesMax = 200;
 /** An import that brings nothing for so long is given up. */
 const idleTimeoutMs = 60_000;
 
@@ -21,12 +21,13 @@ const exportImages = createRoute({
     'Only what is here whole; `breakwater warm` fetches what is missing. A connection that is reset means that the file is no good.',
   request: {
     query: z.object({
-      image: z.union([z.string().min(1).max(600), z.array(z.string().min(1).max(600)).min(1).max(imagesMax)]),
-      platform: z.string().max(2000).default(platformsDefault),
+      image: z.union([z.string().min(1).max(600), z.array(z.string().min(1).max(600)).min(1).max(imagesMax)]).optional(),
+      pins: z.string().max(128).optional().meta({ description: 'a pinned set, each image for its own platforms' }),
+      platform: z.string().max(2000).optional().meta({ description: 'linux/amd64 when left out' }),
     }),
   },
   responses: { 200: { description: 'the archive', content: { [tarType]: { schema: z.string().meta({ format: 'binary' }) } } } },
-  [errorCodesKey]: ['CONFLICT', 'MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID'],
+  [errorCodesKey]: ['CONFLICT', 'NOT_FOUND', 'MANIFEST_UNKNOWN', 'NAME_UNKNOWN', 'NAME_INVALID', 'TAG_INVALID', 'DIGEST_INVALID'],
 });
 const importArchive = createRoute({
   method: 'post',
@@ -55,8 +56,17 @@ const importArchive = createRoute({
 
 export const archiveRoutes: RouteGroup = (router, parts) => {
   router.openapi(exportImages, async (c) => {
-    const { image, platform } = c.req.valid('query');
-    const prepared = await parts.offline.exporter.prepare(typeof image === 'string' ? [image] : image, requirePlatforms(platform));
+    const { image, pins, platform } = c.req.valid('query');
+    const choice = platform === undefined ? undefined : requirePlatforms(platform);
+    const named = image === undefined ? [] : typeof image === 'string' ? [image] : image;
+    const pinned = pins === undefined ? [] : await parts.offline.pins.list(pins);
+    if (pins !== undefined && pinned.length === 0) throw new OciError('NOT_FOUND', `there is no pinned set named ${pins}`);
+    const wishes = [
+      ...named.map((item) => ({ image: item, platforms: choice ?? requirePlatforms(platformsDefault) })),
+      ...pinned.map((pin) => ({ image: pin.image, platforms: choice ?? requirePlatforms(pin.platforms) })),
+    ];
+    if (wishes.length === 0) throw new OciError('BAD_REQUEST', 'name images, or a pinned set (pins)');
+    const prepared = await parts.offline.exporter.prepare(wishes);
     const stop = new AbortController();
     return new Response(toStream(prepared.write(stop.signal), stop), {
       headers: { 'content-type': tarType, 'x-content-bytes': String(prepared.sizeBytes) },

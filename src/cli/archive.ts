@@ -15,7 +15,8 @@ interface OutputOptions extends ConnectionOptions {
 }
 export interface ExportOptions extends OutputOptions, ImageInput {
   readonly output: string;
-  readonly platform: string;
+  readonly platform?: string;
+  readonly pins?: string;
 }
 export interface ImportOptions extends OutputOptions {
   readonly project?: string;
@@ -23,23 +24,35 @@ export interface ImportOptions extends OutputOptions {
 }
 
 const liveEveryMs = 500;
+/** They go into one address. */
+const imagesMax = 100;
 
-/** JSON: `{file, images, sizeBytes}`. The file has its name only when it is whole; `-` is standard output. */
+/** JSON: `{file, images, pins, sizeBytes}`. The file has its name only when it is whole; `-` is standard output. */
 export async function exportArchive(words: readonly string[], options: ExportOptions, terminal: Terminal): Promise<void> {
   const images = await readImages(words, options, terminal);
-  if (images.length === 0) throw new CommandFailure('no image is named', { hint: 'name images, or --file FILE', exitCode: 2 });
+  if (images.length === 0 && options.pins === undefined)
+    throw new CommandFailure('no image is named', { hint: 'name images, --file FILE or --pins SET', exitCode: 2 });
+  if (images.length > imagesMax)
+    throw new CommandFailure(`more than ${imagesMax} images are named`, {
+      hint: 'pin them, then name the set: breakwater pins add SET --file FILE',
+    });
   const client = createApiClient(await resolveConnection(options, terminal));
   const isPipe = options.output === '-';
   if (isPipe && options.json === true) throw new CommandFailure('--json and -o - both want standard output', { exitCode: 2 });
   const part = `${options.output}.part`;
-  const chunks = client.readBytes({ method: 'GET', path: '/archive', query: { image: images, platform: options.platform } });
+  const query = {
+    image: images,
+    ...(options.pins === undefined ? {} : { pins: options.pins }),
+    ...(options.platform === undefined ? {} : { platform: options.platform }),
+  };
+  const chunks = client.readBytes({ method: 'GET', path: '/archive', query });
   const sizeBytes = isPipe ? await pipe(chunks, process.stdout, terminal) : await toFile(chunks, part, terminal);
   if (isPipe) return;
   renameSync(part, options.output);
   await terminal.write(
     options.json === true
-      ? toJson({ file: options.output, images, sizeBytes })
-      : `wrote ${images.length} image${images.length === 1 ? '' : 's'}, ${formatBytes(sizeBytes)}, to ${plain(options.output)}\n`,
+      ? toJson({ file: options.output, images, ...(options.pins === undefined ? {} : { pins: options.pins }), sizeBytes })
+      : `wrote ${formatBytes(sizeBytes)} to ${plain(options.output)}\n`,
   );
 }
 

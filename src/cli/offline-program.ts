@@ -101,13 +101,15 @@ function addArchives(program: Command, terminal: Terminal, { withServer, example
       .description('write images that are here into one file: a tar with an OCI image layout')
       .requiredOption('-o, --output <file>', 'the file to write; - is standard output')
       .option('--file <file>', fileHelp, repeatable)
-      .option('--platform <platforms>', 'what of an index goes along: linux/amd64,linux/arm64, or all', 'linux/amd64'),
+      .option('--pins <set>', 'the images of a pinned set, for the platforms pinned')
+      .option('--platform <platforms>', 'what of an index goes along: linux/amd64,linux/arm64, or all (default: linux/amd64)'),
   )
     .addHelpText(
       'after',
       examples(
         [
           'breakwater export nginx:1.27 redis:7 -o bundle.tar',
+          'breakwater export --pins site-a -o site-a.tar',
           'breakwater export --file compose.yaml -o - | ssh inside breakwater import -',
         ],
         'skopeo, podman, Docker and containerd read the file, too. An index is written whole; only the platforms named go along.',

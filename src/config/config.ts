@@ -6,6 +6,7 @@ import type { ListenAddress } from './addresses.ts';
 import type { EgressRules } from './egress.ts';
 import type { EquivalentConfig } from './equivalents.ts';
 import type { ChosenPresets } from './preset-data.ts';
+import type { WarmScheduleConfig } from './warm-schema.ts';
 
 export interface Config {
   readonly listen: ListenAddress;
@@ -26,6 +27,7 @@ export interface Config {
   readonly status: { readonly isPublic: boolean };
   readonly probes: ProbesConfig;
   readonly apiCredentials: ApiCredentialsConfig;
+  readonly warm: readonly WarmScheduleConfig[];
   readonly limits: LimitsConfig;
 }
 

@@ -12,6 +12,7 @@ import { choosePresets } from './kept-presets.ts';
 import { registriesOf } from './presets.ts';
 import { type ConfigFile, configSchema, dataSetting, listenSetting } from './schema.ts';
 import { addressOf, readCredentials, readSource, type SourceEntry } from './source-entry.ts';
+import { buildWarm } from './warm-schema.ts';
 import { parseYaml, type YamlFile } from './yaml-file.ts';
 
 export interface LoadOptions {
@@ -105,6 +106,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
     registries,
     egress: file.egress,
     presets,
+    warm: buildWarm(file.warm),
     ...buildObserved(file, surroundings),
     apiCredentials: { ...file.api_credentials, folders: file.api_credentials.folders.map((folder) => resolve(folder)) },
     limits: buildLimits(file.limits),

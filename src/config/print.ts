@@ -6,6 +6,7 @@ import { formatListen } from './addresses.ts';
 import type { Config, TagRuleConfig } from './config.ts';
 import { writeSource } from './source-entry.ts';
 import { formatDuration, formatSize } from './units.ts';
+import { printWarm } from './warm-schema.ts';
 
 /** The effective configuration as YAML text. */
 export function printConfig(config: Config): string {
@@ -35,6 +36,7 @@ export function printConfig(config: Config): string {
         ]),
       ),
       egress: config.egress,
+      warm: printWarm(config.warm),
       metrics: {
         public: config.metrics.isPublic,
         listen: config.metrics.listen === undefined ? undefined : formatListen(config.metrics.listen),

@@ -9,6 +9,7 @@ import { metricsSettings, probeSettings, statusSettings } from './observe-schema
 import { booleanSetting, countSetting, durationSetting, plainSetting, setting, sizeSetting, textSetting } from './setting.ts';
 import { registryName, sourceEntry } from './source-entry.ts';
 import { parsePublicKey } from './ssh-signature.ts';
+import { warmSettings } from './warm-schema.ts';
 
 /** How `--listen` and BREAKWATER_LISTEN are read, too. */
 export const listenSetting = textSetting(
@@ -209,6 +210,7 @@ export const configSchema = z.strictObject({
   presets: presets.prefault(true),
   registries: z.record(registryName, registry).prefault({}),
   egress: egress.prefault({}),
+  warm: warmSettings.prefault([]),
   metrics: metricsSettings.prefault({}),
   status: statusSettings.prefault({}),
   probes: probeSettings.prefault({}),

@@ -12,6 +12,7 @@ import { addRegistry, addSource, changeRegistry, changeSource, orderSources, rem
 import { recordSourceHistory } from './source-history.ts';
 import { reconcileSources } from './source-seeds.ts';
 import { createUpload, deleteExpiredUploads, deleteUpload, extendUpload } from './uploads.ts';
+import { recordUse } from './use-commands.ts';
 import { createWarmup, endWarmup } from './warmups.ts';
 
 export const commands = {
@@ -45,6 +46,7 @@ export const commands = {
   removeSource,
   orderSources,
   adoptBlob,
+  recordUse,
   addPins,
   removePins,
   createWarmup,

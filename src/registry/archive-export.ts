@@ -17,12 +17,16 @@ import { resolveImage } from './image-name.ts';
 import type { NameRules } from './names.ts';
 import { parseTrail } from './trail.ts';
 
+export interface ExportWish {
+  readonly image: string;
+  readonly platforms: PlatformChoice;
+}
 export interface Exporter {
   /**
    * What is to be written, settled before the first byte; `write` gives the tar. CONFLICT listing what an image lacks, NAME_UNKNOWN,
    * MANIFEST_UNKNOWN.
    */
-  prepare(images: readonly string[], platforms: PlatformChoice): Promise<PreparedExport>;
+  prepare(wishes: readonly ExportWish[]): Promise<PreparedExport>;
 }
 export interface PreparedExport {
   readonly images: readonly LayoutImage[];
@@ -31,7 +35,7 @@ export interface PreparedExport {
   write(signal: AbortSignal): AsyncGenerator<Uint8Array>;
 }
 
-const readBytes = 1024 * 1024;
+const readBytes = 256 * 1024;
 
 interface StoredFile {
   readonly path: string;
@@ -42,11 +46,11 @@ export function createExporter(parts: { database: Database; content: ContentQuer
   const { database, content, store, names } = parts;
 
   return {
-    prepare: async (images, platforms) => {
+    prepare: async (wishes) => {
       const manifests = new Map<Digest, Uint8Array>();
       const blobs = new Map<Digest, StoredFile>();
       const listed: LayoutImage[] = [];
-      for (const image of [...new Set(images)]) listed.push(await collect(image, platforms, manifests, blobs));
+      for (const wish of new Map(wishes.map((item) => [item.image, item])).values()) listed.push(await collect(wish, manifests, blobs));
       const sizes = [...[...manifests.values()].map((bytes) => bytes.byteLength), ...[...blobs.values()].map((blob) => blob.sizeBytes)];
       return {
         images: listed,
@@ -57,8 +61,7 @@ export function createExporter(parts: { database: Database; content: ContentQuer
   };
 
   async function collect(
-    image: string,
-    platforms: PlatformChoice,
+    { image, platforms }: ExportWish,
     manifests: Map<Digest, Uint8Array>,
     blobs: Map<Digest, StoredFile>,
   ): Promise<LayoutImage> {

@@ -13,6 +13,7 @@ import type { NameRules } from './names.ts';
 import { createPins, type Pins } from './pins.ts';
 import type { Pull } from './pull.ts';
 import type { Repositories } from './repositories.ts';
+import type { TagRules } from './tag-policies.ts';
 import { createVerifier, type Verifier } from './verify.ts';
 import { createWarmups, type Warmups } from './warmups.ts';
 
@@ -37,7 +38,7 @@ export interface OfflineParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly store: BlobStore;
-  readonly rules: { readonly staleIfErrorMs: number };
+  readonly rules: TagRules;
   readonly ingest: Ingest;
   readonly repositories: Repositories;
   readonly limits: ImportLimits;
@@ -48,7 +49,7 @@ export function createOffline(parts: OfflineParts): Offline {
   return {
     warmups,
     pins: createPins(parts),
-    verifier: createVerifier({ ...parts, ...parts.rules }),
+    verifier: createVerifier(parts),
     exporter: createExporter(parts),
     importer: createImporter(parts),
     start: warmups.resume,

@@ -15,8 +15,10 @@ import type { Reference } from '../oci/reference.ts';
 import type { ManifestAnswer } from './answers.ts';
 import { type GraphBlob, walkImage } from './image-graph.ts';
 import { resolveImage } from './image-name.ts';
+import { mirrorTargetOf } from './mirror-target.ts';
 import type { NameRules } from './names.ts';
 import { createPace, type Pace } from './pace.ts';
+import { createTagPolicies, type TagRules } from './tag-policies.ts';
 
 export interface VerifyWish {
   readonly image: string;
@@ -60,10 +62,18 @@ export interface Verifier {
 }
 
 const pageSize = 200;
-const readBytes = 256 * 1024;
+const readMaxBytes = 256 * 1024;
+const readMinBytes = 16 * 1024;
 const progressEveryMs = 2000;
 /** Blobs whose outcome is remembered, so that what many images share is looked at once. */
 const rememberedMax = 1_000_000;
+
+interface Root {
+  readonly manifest: StoredManifest;
+  /** Of a mirror's tag. */
+  readonly servedUntilMs?: number;
+  readonly isRemoved?: boolean;
+}
 
 interface Walk {
   readonly how: VerifyHow;
@@ -80,10 +90,10 @@ export function createVerifier(parts: {
   store: BlobStore;
   names: NameRules;
   clock: Clock;
-  /** How long an unconfirmed tag is served. */
-  staleIfErrorMs: number;
+  rules: TagRules;
 }): Verifier {
   const { database, content, store, names, clock } = parts;
+  const policies = createTagPolicies(parts.rules);
 
   return {
     images: async function* (wishes, how) {
@@ -138,8 +148,10 @@ export function createVerifier(parts: {
     if (graph.unmet.length > 0) missing.push({ what: 'platform', reason: `the image has nothing for ${formatPlatforms(graph.unmet)}` });
     const needsAll = wish.platforms !== 'present' || graph.manifests.length === 1;
     if (needsAll) missing.push(...graph.absent.map((digest): Shortfall => ({ what: 'manifest', digest, reason: 'is not here' })));
-    const servedUntilMs = root.verifiedAtMs === undefined ? undefined : root.verifiedAtMs + parts.staleIfErrorMs;
-    if (servedUntilMs !== undefined && servedUntilMs <= clock.nowMs())
+    const { servedUntilMs } = root;
+    if (root.isRemoved === true)
+      missing.push({ what: 'tag', reason: 'its registry has removed it; mirror.on_upstream_delete keeps such tags' });
+    else if (servedUntilMs !== undefined && servedUntilMs <= clock.nowMs())
       missing.push({ what: 'tag', reason: 'was last confirmed longer ago than mirror.stale_if_error allows; warm it again' });
     for (const blob of graph.blobs) {
       const wrong = yield* checkBlob(target, blob, wish.image, walk);
@@ -158,18 +170,22 @@ export function createVerifier(parts: {
     };
   }
 
-  /** As a pull would: local content first, then the mirror behind it. */
-  async function findRoot(
-    target: RepositoryTarget,
-    reference: Reference,
-  ): Promise<{ readonly manifest: StoredManifest; readonly verifiedAtMs?: number } | undefined> {
+  /** As a pull would: local content first, then the mirror behind it, whose tags are served for a time only. */
+  async function findRoot(target: RepositoryTarget, reference: Reference): Promise<Root | undefined> {
     if (reference.kind === 'digest') {
       const manifest = await findManifest(target, reference.digest);
       return manifest === undefined ? undefined : { manifest };
     }
-    for (const name of namesOf(target)) {
-      const found = await content.manifestByTag(name, reference.tag);
-      if (found !== undefined) return { manifest: found, ...(found.verifiedAtMs === null ? {} : { verifiedAtMs: found.verifiedAtMs }) };
+    for (const place of target.fallback === undefined ? [target] : [target, target.fallback]) {
+      const found = await content.manifestByTag(place.name, reference.tag);
+      if (found === undefined) continue;
+      if (place.upstream === undefined) return { manifest: found };
+      const policy = policies.of(mirrorTargetOf(place), reference.tag);
+      return {
+        manifest: found,
+        servedUntilMs: (found.verifiedAtMs ?? 0) + policy.staleIfErrorMs,
+        isRemoved: found.removedAtMs !== null && policy.onUpstreamDelete === 'remove',
+      };
     }
     return undefined;
   }
@@ -198,6 +214,8 @@ export function createVerifier(parts: {
 
   async function* rehash(path: string, blob: GraphBlob, image: string, walk: Walk): AsyncGenerator<VerifyProgress, string> {
     const hash = startDigest(digestAlgorithm(blob.digest));
+    // At a low rate small pieces, so that the answer never rests for long.
+    const readBytes = Math.max(readMinBytes, Math.min(readMaxBytes, walk.how.deepBytesPerSecond ?? readMaxBytes));
     for (let at = 0; at < blob.sizeBytes; at += readBytes) {
       const chunk = await Bun.file(path)
         .slice(at, Math.min(at + readBytes, blob.sizeBytes))

@@ -77,6 +77,8 @@ interface Run {
   readonly createdAtMs: number;
   readonly images: readonly ImageProgress[];
   readonly stop: AbortController;
+  /** Resolves when its row is there. */
+  readonly recorded: Promise<unknown>;
   state: 'queued' | 'running';
   ended: Promise<void>;
 }
@@ -112,6 +114,8 @@ export function createWarmups(options: {
         throw new OciError('CONFLICT', `a warm-up named ${spec.name} is active already`);
       const id = createUlid(clock.nowMs());
       const run = begin(id, { ...spec, images: uniqueImages(spec.images) }, clock.nowMs());
+      // Told only when a restart would go on with it.
+      await run.recorded;
       return present(run);
     },
     list: async () => {
@@ -158,18 +162,19 @@ export function createWarmups(options: {
   /** In the map before anything is awaited, so that two of one name never start. */
   function begin(id: string, spec: WarmupSpec, createdAtMs: number, isStored = false): Run {
     const images = spec.images.map((wanted) => startProgress(wanted.image, formatPlatforms(wanted.platforms)));
-    const run: Run = { id, spec, createdAtMs, images, stop: new AbortController(), state: 'queued', ended: Promise.resolve() };
+    const name = spec.name === undefined ? {} : { name: spec.name };
+    const recorded = isStored ? Promise.resolve() : database.run('createWarmup', { id, ...name, spec: JSON.stringify(spec) });
+    const run: Run = { id, spec, createdAtMs, images, stop: new AbortController(), state: 'queued', recorded, ended: Promise.resolve() };
     runs.set(id, run);
-    run.ended = carryOut(run, isStored)
+    run.ended = carryOut(run)
       .catch((error) => log.error('warmup.failed', { id, error }))
       .finally(() => runs.delete(id));
     return run;
   }
 
-  async function carryOut(run: Run, isStored: boolean): Promise<void> {
-    const { id, spec, images, stop } = run;
-    if (!isStored)
-      await database.run('createWarmup', { id, ...(spec.name === undefined ? {} : { name: spec.name }), spec: JSON.stringify(spec) });
+  async function carryOut(run: Run): Promise<void> {
+    const { id, images, stop } = run;
+    await run.recorded;
     await lanes
       .run(() => warmAll(run), { signal: stop.signal })
       .catch((error) => {

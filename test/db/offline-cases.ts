@@ -3,7 +3,8 @@
 import { describe, expect, test } from 'bun:test';
 import { listPins } from '../../src/db/pins.ts';
 import { findWarmup, listWarmups } from '../../src/db/warmups.ts';
-import type { Fixture } from './fixture.ts';
+import { digestOf } from '../../src/oci/digest.ts';
+import { digest, type Fixture } from './fixture.ts';
 
 export function offlineCases(now: () => Fixture): void {
   const pin = (image: string, platforms = 'linux/amd64') => ({ image, platforms, repository: 'p/r', reference: '1' });
@@ -51,6 +52,60 @@ export function offlineCases(now: () => Fixture): void {
       expect(ids.filter((id) => id.startsWith('many-')).length).toBeLessThanOrEqual(51);
       expect(ids).toContain('many-060');
       expect(ids).not.toContain('many-001');
+    });
+  });
+
+  describe('last use', () => {
+    test('is noted for tags and blobs, and a fresh note stands', async () => {
+      const { database } = now();
+      const target = await now().repository();
+      await now().blob(target.id, 'used');
+      const bytes = Buffer.from('{"used":1}');
+      await database.run('putManifest', {
+        repositoryId: target.id,
+        digest: digestOf(bytes),
+        mediaType: 'application/vnd.oci.image.manifest.v1+json',
+        annotations: '{}',
+        bytes,
+        references: [],
+        tags: ['1', '2'],
+        completeness: 'mirror',
+      });
+      const read = async () => ({
+        tags: await database.read
+          .selectFrom('tag')
+          .select(['name', 'pulled_at_ms'])
+          .where('repository_id', '=', target.id)
+          .orderBy('name')
+          .execute(),
+        blob: await database.read.selectFrom('blob').select('used_at_ms').where('digest', '=', digest('used')).executeTakeFirst(),
+      });
+      const args = {
+        tags: [
+          { repository: target.name, tags: ['1'] },
+          { repository: 'p/none', tags: ['1'] },
+        ],
+        blobs: [digest('used'), digest('none')],
+      };
+      await database.run('recordUse', args);
+      const first = await read();
+      expect(first.tags).toEqual([
+        { name: '1', pulled_at_ms: expect.any(Number) },
+        { name: '2', pulled_at_ms: null },
+      ]);
+      expect(first.blob?.used_at_ms).toBeGreaterThan(Date.now() - 60_000);
+      await database.run('recordUse', args);
+      expect(await read()).toEqual(first);
+    });
+  });
+
+  describe('imported blobs', () => {
+    test('a blob that is here becomes a member whatever its origin; one that is not does not', async () => {
+      const [from, to] = [await now().repository(), await now().repository()];
+      await now().blob(from.id, 'adopted', { origin: 'restricted' });
+      expect(await now().database.run('adoptBlob', { repositoryId: to.id, digest: digest('adopted') })).toBe(true);
+      expect(await now().content.blob(to.name, digest('adopted'))).toBeDefined();
+      expect(await now().database.run('adoptBlob', { repositoryId: to.id, digest: digest('absent') })).toBe(false);
     });
   });
 }

@@ -125,6 +125,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   deleteManifest: [{ repositoryId, digest: digest('index'), allowsSparse: false }],
   deleteBlob: [{ repositoryId, digest: digest('c') }],
   deleteProject: [{ name: 'm' }],
+  recordUse: [{ tags: [{ repository: 'p/r', tags: ['1', '2'] }], blobs: [digest('a'), digest('b')] }],
   adoptBlob: [{ repositoryId, digest: digest('a') }],
   addPins: [{ set: 's', pins: [{ image: 'i:1', platforms: 'all', repository: 'p/r', reference: '1' }] }],
   removePins: [{ set: 's', images: ['i:1'] }, { set: 's' }],

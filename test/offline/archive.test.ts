@@ -110,6 +110,23 @@ describe('export', () => {
     expect(readdirSync(folder).filter((name) => name.startsWith('part'))).toEqual([]);
   }, 60_000);
 
+  test('a pinned set goes into one archive, what images share once', async () => {
+    const shared = imageOf([100_000]);
+    const other = imageOf([...shared.layers, 2000]);
+    source.add('a/set1', shared, '1');
+    source.add('a/set2', other, '1');
+    const names = [`${registry}/a/set1:1`, `${registry}/a/set2:1`];
+    expect((await cli(outside, 'pins', 'add', 'set', ...names)).code).toBe(0);
+    expect((await cli(outside, 'warm', '--pins', 'set')).code).toBe(0);
+    const file = join(folder, 'set.tar');
+    expect((await cli(outside, 'export', '--pins', 'set', '-o', file)).code).toBe(0);
+    expect((await entriesOf(file)).filter(isBlob)).toHaveLength(6);
+    expect((await cli(inside, 'import', file)).code).toBe(0);
+    expect((await cli(inside, 'verify', '--offline', ...names)).code).toBe(0);
+    expect((await cli(outside, 'export', '--pins', 'none', '-o', file)).stderr).toContain('no pinned set named none');
+    expect((await cli(outside, 'export', '-o', file)).code).toBe(2);
+  }, 60_000);
+
   test('a blob that is damaged on the disk never leaves as a whole archive', async () => {
     const image = imageOf([2_500_000]);
     source.add('a/damaged', image, '1');

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { readdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type CliResult, runCli } from '../cli/run.ts';
-import { type FakeSource, startFakeSource } from '../mirror/fake-source.ts';
+import { type FakeSource, on, startFakeSource, status } from '../mirror/fake-source.ts';
 import { pull, startServer } from '../mirror/harness.ts';
 import { type Image, imageOf, indexOf } from '../mirror/images.ts';
 import type { RunningBreakwater } from '../support/breakwater.ts';
@@ -103,6 +103,28 @@ describe('verify --offline', () => {
       .map((line) => JSON.parse(line));
     expect(lines.map((line) => line.missing[0].what)).toEqual(['name', 'tag']);
     expect(result.code).toBe(1);
+  }, 60_000);
+
+  test('a tag that may no longer be served, or that its registry removed, is told', async () => {
+    const own = await startServer({
+      registries: { 'rules.test': [{ source }] },
+      mirror: { tag_ttl: '0s', not_found_ttl: '0s', rules: [{ match: 'rules.test/v/short:*', stale_if_error: '0s' }] },
+    });
+    try {
+      const ask = async (...words: string[]): Promise<CliResult> =>
+        runCli([...words, '--url', own.url], { env: { BREAKWATER_PASSWORD: own.adminPassword } });
+      for (const name of ['short', 'removed']) source.add(`v/${name}`, imageOf([1000]), '1');
+      expect((await ask('warm', 'rules.test/v/short:1', 'rules.test/v/removed:1')).code).toBe(0);
+      source.rule(on('/v/removed/manifests/1', status(404, {}, '{"errors":[{"code":"MANIFEST_UNKNOWN"}]}')));
+      expect((await pull(own, '/v2/rules.test/v/removed/manifests/1')).status).toBe(404);
+      const result = await ask('verify', '--offline', 'rules.test/v/short:1', 'rules.test/v/removed:1');
+      expect(result.code).toBe(1);
+      expect(result.stdout).toContain('longer ago than mirror.stale_if_error allows');
+      expect(result.stdout).toContain('its registry has removed it');
+    } finally {
+      source.clearRules();
+      await own.stop();
+    }
   }, 60_000);
 
   test('everything, and a pinned set, can be verified at once', async () => {

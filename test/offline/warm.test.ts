@@ -160,34 +160,39 @@ describe('warming', () => {
 });
 
 describe('a run across restarts', () => {
-  test('goes on after a kill without fetching anything twice, while its watcher waits', async () => {
-    const own = await startFakeSource();
-    const dataDir = mkdtempSync(join(tmpdir(), 'breakwater-warm-restart-'));
-    const done = randomContent(100_000);
-    const image = imageOf([done, 9_000_000]);
-    own.add('r/app', image, '1');
-    const big = image.layers[1]?.digest ?? '';
-    own.rule(on(big, breakAt(100_000, 'stall')));
-    const setting = { registries: { 'restart.test': [{ source: own }] }, dataDir };
-    let running = await startServer(setting);
-    try {
-      const run = await api(running, 'POST', '/warmups', { images: ['restart.test/r/app:1'] });
-      await until(() => own.count(big) > 0 && own.bytes(done.digest) === 100_000, 20_000);
-      await until(async () => (await fetch(`${running.url}/v2/restart.test/r/app/blobs/${done.digest}`, { method: 'HEAD' })).ok, 20_000);
-      await Bun.sleep(300);
-      await running.kill();
-      own.clearRules();
-      running = await startServer(setting);
-      const watcher = spawnProgram([bunBinary, mainFile, 'warmups', 'watch', run.id, '--url', running.url], {
-        env: { BREAKWATER_PASSWORD: running.adminPassword },
-      });
-      expect(await watcher.stdout.text()).toContain('1 of 1 images are here');
-      expect(await watcher.exited).toBe(0);
-      expect(own.count(`/blobs/${done.digest}`, 'GET')).toBe(1);
-    } finally {
-      await running.stop();
-      await own.stop();
-      rmSync(dataDir, { recursive: true, force: true });
-    }
-  }, 90_000);
+  test.each(['kill', 'stop'] as const)(
+    'goes on after a %s without fetching anything twice',
+    async (how) => {
+      const own = await startFakeSource();
+      const dataDir = mkdtempSync(join(tmpdir(), 'breakwater-warm-restart-'));
+      const done = randomContent(100_000);
+      const image = imageOf([done, 9_000_000]);
+      own.add('r/app', image, '1');
+      const big = image.layers[1]?.digest ?? '';
+      own.rule(on(big, breakAt(100_000, 'stall')));
+      const setting = { registries: { 'restart.test': [{ source: own }] }, dataDir };
+      let running = await startServer(setting);
+      try {
+        const run = await api(running, 'POST', '/warmups', { images: ['restart.test/r/app:1'] });
+        await until(() => own.count(big) > 0 && own.bytes(done.digest) === 100_000, 20_000);
+        await until(async () => (await fetch(`${running.url}/v2/restart.test/r/app/blobs/${done.digest}`, { method: 'HEAD' })).ok, 20_000);
+        await Bun.sleep(300);
+        if (how === 'kill') await running.kill();
+        else expect(await running.stop()).toBe(0);
+        own.clearRules();
+        running = await startServer(setting);
+        const watcher = spawnProgram([bunBinary, mainFile, 'warmups', 'watch', run.id, '--url', running.url], {
+          env: { BREAKWATER_PASSWORD: running.adminPassword },
+        });
+        expect(await watcher.stdout.text()).toContain('1 of 1 images are here');
+        expect(await watcher.exited).toBe(0);
+        expect(own.count(`/blobs/${done.digest}`, 'GET')).toBe(1);
+      } finally {
+        await running.stop();
+        await own.stop();
+        rmSync(dataDir, { recursive: true, force: true });
+      }
+    },
+    90_000,
+  );
 });

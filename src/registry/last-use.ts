@@ -1,0 +1,114 @@
+// Notes what is pulled, for evicting what nobody uses. On the pull path it adds a name to a set in memory and nothing else; now and then the sets go
+// to the database in small commands. A crash loses the last minute of notes, which harms nothing.
+
+import type { Database } from '../db/database.ts';
+import type { Log } from '../lib/log.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Pull } from './pull.ts';
+
+export interface LastUse {
+  tag(repository: string, tag: string): void;
+  blob(digest: Digest): void;
+  /** Writes what is noted. */
+  flush(): Promise<void>;
+  /** Writes what is noted, a last time. Before the database is closed. */
+  close(): Promise<void>;
+}
+
+const flushEveryMs = 60_000;
+/** Notes held at most; more of one minute are left out. */
+const notesMax = 100_000;
+/** Notes of one command: small, so that pushes get their turn between two. */
+const notesPerCommand = 500;
+
+export function createLastUse({ database, log }: { database: Pick<Database, 'run'>; log: Log }): LastUse {
+  let tags = new Map<string, Set<string>>();
+  let blobs = new Set<Digest>();
+  let notes = 0;
+  let flushing: Promise<void> | undefined;
+
+  const write = async (): Promise<void> => {
+    const [usedTags, usedBlobs] = [tags, blobs];
+    tags = new Map();
+    blobs = new Set();
+    notes = 0;
+    let batch: { repository: string; tags: string[] }[] = [];
+    let size = 0;
+    const send = async (digests: readonly Digest[]): Promise<void> => {
+      const args = { tags: batch, blobs: digests };
+      batch = [];
+      size = 0;
+      await database.run('recordUse', args);
+    };
+    for (const [repository, names] of usedTags) {
+      for (const chunk of chunksOf(names)) {
+        batch.push({ repository, tags: chunk });
+        size += chunk.length;
+        if (size >= notesPerCommand) await send([]);
+      }
+    }
+    if (size > 0) await send([]);
+    for (const chunk of chunksOf(usedBlobs)) await send(chunk);
+  };
+  const flush = (): Promise<void> => {
+    flushing ??= write()
+      .catch((error) => log.warn('last-use.not-written', { error }))
+      .finally(() => {
+        flushing = undefined;
+      });
+    return flushing;
+  };
+  const timer = setInterval(() => void flush(), flushEveryMs);
+  timer.unref();
+
+  return {
+    tag: (repository, tag) => {
+      const known = tags.get(repository);
+      if (known?.has(tag) === true || notes >= notesMax) return;
+      notes++;
+      if (known === undefined) tags.set(repository, new Set([tag]));
+      else known.add(tag);
+    },
+    blob: (digest) => {
+      if (blobs.has(digest) || notes >= notesMax) return;
+      notes++;
+      blobs.add(digest);
+    },
+    flush,
+    close: async () => {
+      clearInterval(timer);
+      await flushing;
+      await flush();
+    },
+  };
+}
+
+/** The same pulls, noted when they succeed. In an overlay the tag is noted in both halves: which of them answered is not told. */
+export function notingUse(pull: Pull, lastUse: Pick<LastUse, 'tag' | 'blob'>): Pull {
+  return {
+    manifest: async (access, reference, signal) => {
+      const answer = await pull.manifest(access, reference, signal);
+      if (reference.kind === 'tag') {
+        lastUse.tag(access.target.name, reference.tag);
+        if (access.target.fallback !== undefined) lastUse.tag(access.target.fallback.name, reference.tag);
+      }
+      return answer;
+    },
+    blob: async (access, digest, request, signal) => {
+      const answer = await pull.blob(access, digest, request, signal);
+      lastUse.blob(digest);
+      return answer;
+    },
+  };
+}
+
+function* chunksOf<T>(items: Iterable<T>): Generator<T[]> {
+  let chunk: T[] = [];
+  for (const item of items) {
+    chunk.push(item);
+    if (chunk.length < notesPerCommand) continue;
+    yield chunk;
+    chunk = [];
+  }
+  if (chunk.length > 0) yield chunk;
+}
