@@ -48,8 +48,8 @@ export interface WarmWish {
   readonly signal: AbortSignal;
 }
 
-/** How long bytes that were delivered may take to become durable. */
-const keptTimeoutMs = 120_000;
+/** How long bytes that were delivered may take to become durable. An image that took longer is tried again, and finds them. */
+const keptTimeoutMs = 30_000;
 const keptPollMs = 20;
 
 /** Fetches what is missing. Throws what a pull throws, MANIFEST_UNKNOWN for a platform the image lacks, and the signal's reason. */
@@ -94,20 +94,16 @@ async function warmBlob(parts: WarmParts, wish: WarmWish, blob: GraphBlob, progr
     return;
   }
   const isInStore = (await content.originOf(blob.digest)) !== undefined;
-  const answer = await pull.blob(access, blob.digest, { head: false, startBytes: 0, asPusher: false }, signal);
+  // The fetch itself keeps the pace, unless a client of the registry wants the same blob meanwhile.
+  const limited = pace === undefined ? {} : { pace: pace.take };
+  const answer = await pull.blob(access, blob.digest, { head: false, startBytes: 0, asPusher: false, ...limited }, signal);
   if (answer.kind === 'arriving') {
-    for await (const chunk of answer.follow(0, undefined, signal)) {
-      progress.fetchedBytes += chunk.byteLength;
-      await pace?.take(chunk.byteLength, signal);
-    }
+    for await (const chunk of answer.follow(0, undefined, signal)) progress.fetchedBytes += chunk.byteLength;
     await untilKept(parts, access.target, blob.digest, signal);
   } else if (isInStore) {
     // Linked from another repository.
     progress.cachedBytes += blob.sizeBytes;
-  } else {
-    progress.fetchedBytes += blob.sizeBytes;
-    await pace?.take(blob.sizeBytes, signal);
-  }
+  } else progress.fetchedBytes += blob.sizeBytes;
 }
 
 /** The last byte is passed on before the blob is durable: a run is done when it is. */

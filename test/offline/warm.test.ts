@@ -113,12 +113,21 @@ describe('warming', () => {
     expect((await warm([])).code).toBe(2);
   }, 60_000);
 
-  test('a bandwidth cap is kept', async () => {
-    const image = imageOf([300_000, 300_000]);
+  test('a bandwidth cap holds from the first byte on, inside a large blob too', async () => {
+    const image = imageOf([9_000_000]);
+    const layer = image.layers[0]?.digest ?? '';
     source.add('w/slow', image, '1');
+    const run = await api(server, 'POST', '/warmups', { images: [`${registry}/w/slow:1`], bandwidthBytes: 1_000_000 });
+    await until(() => source.bytes(layer) > 0, 20_000);
     const beganMs = performance.now();
-    expect((await warm([`${registry}/w/slow:1`, '--bandwidth', '200KiB/s'])).code).toBe(0);
-    expect(performance.now() - beganMs).toBeGreaterThan(2000);
+    await until(async () => ((await api(server, 'GET', `/warmups/${run.id}`)).images[0]?.fetchedBytes ?? 0) >= 1_000_000, 30_000);
+    await Bun.sleep(1000);
+    const seconds = (performance.now() - beganMs) / 1000;
+    const fetched = (await api(server, 'GET', `/warmups/${run.id}`)).images[0]?.fetchedBytes ?? 0;
+    // What the cap lets through, and what a second of it may be early.
+    expect(fetched).toBeLessThan((seconds + 2) * 1_000_000 + 500_000);
+    expect(fetched).toBeLessThan(9_000_000);
+    expect((await api(server, 'DELETE', `/warmups/${run.id}`)).state).toBe('cancelled');
   }, 60_000);
 
   test('a source that fails at first is asked again', async () => {
