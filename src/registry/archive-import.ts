@@ -7,7 +7,7 @@
 //                                     ──> nobody is known to want it yet: staged until the end
 //   end ──> every image whole? ──> manifests, children first, then tags · else: an error, and staged bytes go
 
-import { createTarDecoder, type ParsedTarEntry } from 'modern-tar';
+import type { ParsedTarEntry } from 'modern-tar';
 import type { RepositoryTarget } from '../auth/access.ts';
 import { openSpool, type Spool } from '../blobs/spool.ts';
 import type { BlobStore } from '../blobs/store.ts';
@@ -18,6 +18,7 @@ import { createUlid } from '../lib/ulid.ts';
 import { type Digest, digestAlgorithm, digestOf } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { type ParsedManifest, parseManifest } from '../oci/manifest.ts';
+import { hashOnly, readEntries, readSmall, wrongDigest } from './archive-entries.ts';
 import {
   digestOfPath,
   fullNameOf,
@@ -27,8 +28,8 @@ import {
   parseIndex,
   requireLayout,
   requirePath,
-  tagOf,
 } from './archive-layout.ts';
+import { type ImportWish, nameFor } from './archive-names.ts';
 import { asStorageError, type DiskReserve, requireSpace } from './disk-reserve.ts';
 import { resolveImage } from './image-name.ts';
 import type { Ingest } from './ingest.ts';
@@ -36,12 +37,6 @@ import type { NameRules } from './names.ts';
 import type { Repositories } from './repositories.ts';
 import { formatTrail } from './trail.ts';
 
-export interface ImportWish {
-  /** Put all images into this project, below their names without the registry. */
-  readonly project?: string;
-  /** The name of the only image, with or without a tag. */
-  readonly as?: string;
-}
 export interface ImportedImage {
   /** As the archive names it; its digest when it does not. */
   readonly image: string;
@@ -81,7 +76,6 @@ export interface ImportParts {
 }
 
 const indexMaxBytes = 16 * 1024 * 1024;
-const entriesMax = 1_000_000;
 /** Manifests of one archive, all together. */
 const manifestsMaxBytes = 256 * 1024 * 1024;
 /** Staged objects whose files stay open. */
@@ -117,33 +111,6 @@ export function createImporter(parts: ImportParts): Importer {
       }
     },
   };
-}
-
-async function readEntries(tar: ReadableStream<Uint8Array>, take: (entry: ParsedTarEntry) => Promise<void>): Promise<void> {
-  let failure: { readonly error: unknown } | undefined;
-  const entries = tar.pipeThrough(createTarDecoder({ strict: true })).getReader();
-  let count = 0;
-  try {
-    for (;;) {
-      const next = await entries.read();
-      if (next.done) return;
-      if (++count > entriesMax) throw new OciError('BAD_REQUEST', `the archive has more than ${entriesMax} entries`);
-      await take(next.value).catch((error) => {
-        failure = { error };
-        throw error;
-      });
-    }
-  } catch (error) {
-    await entries.cancel(error).catch(() => undefined);
-    if (failure !== undefined && failure.error instanceof OciError) throw failure.error;
-    if (error instanceof OciError || !isTarError(error)) throw error;
-    throw new OciError('BAD_REQUEST', `this is no whole tar archive (${error.message}); compressed ones have to be unpacked first`);
-  }
-}
-
-/** The decoder's own words are plain errors; what a connection or a disk throws has a code or a name. */
-function isTarError(error: unknown): error is Error {
-  return error instanceof Error && error.name === 'Error' && !('code' in error);
 }
 
 function startImport(parts: ImportParts, wish: ImportWish) {
@@ -407,36 +374,6 @@ function startImport(parts: ImportParts, wish: ImportWish) {
   return { take, finish, discard };
 }
 
-/** Where an image goes: its own full name, below a project, or the name it is given. */
-function nameFor(image: LayoutImage, wish: ImportWish): { readonly name: string; readonly tag?: string } {
-  const full = fullNameOf(image);
-  const given = wish.as ?? full;
-  if (given === undefined) {
-    throw new OciError('BAD_REQUEST', `the archive names no repository for ${tagOf(image) ?? image.digest}; say which with --as NAME`);
-  }
-  const at = given.indexOf('@');
-  const name = at === -1 ? given : given.slice(0, at);
-  const colon = name.lastIndexOf(':');
-  const hasTag = colon > name.lastIndexOf('/');
-  const own = hasTag ? name.slice(colon + 1) : undefined;
-  const tag = own ?? (wish.as === undefined || at !== -1 ? undefined : (tagFrom(full) ?? (full === undefined ? tagOf(image) : undefined)));
-  const repository = hasTag ? name.slice(0, colon) : name;
-  const placed = wish.project === undefined || wish.as !== undefined ? repository : `${wish.project}/${withoutHost(repository)}`;
-  return { name: placed, ...(tag === undefined ? {} : { tag }) };
-}
-
-function tagFrom(full: string | undefined): string | undefined {
-  if (full === undefined || full.includes('@')) return undefined;
-  const colon = full.lastIndexOf(':');
-  return colon > full.lastIndexOf('/') ? full.slice(colon + 1) : undefined;
-}
-
-function withoutHost(repository: string): string {
-  const slash = repository.indexOf('/');
-  const first = slash === -1 ? '' : repository.slice(0, slash);
-  return first.includes('.') || first.includes(':') || first === 'localhost' ? repository.slice(slash + 1) : repository;
-}
-
 function originOf({ annotations: words }: LayoutImage): string {
   const at = words['breakwater.tag.verified-at'];
   const by = words['breakwater.tag.verified-by'];
@@ -453,21 +390,4 @@ function looksLikeManifest(bytes: Uint8Array): boolean {
   } catch {
     return false;
   }
-}
-
-async function readSmall(body: ReadableStream<Uint8Array>, sizeBytes: number, maxBytes: number, what: string): Promise<Uint8Array> {
-  if (sizeBytes > maxBytes) throw new OciError('BAD_REQUEST', `${what} of the archive is larger than ${maxBytes} bytes`);
-  const chunks: Uint8Array[] = [];
-  for await (const chunk of body) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-async function hashOnly(digest: Digest, body: ReadableStream<Uint8Array>): Promise<void> {
-  const hash = new Bun.CryptoHasher(digestAlgorithm(digest));
-  for await (const chunk of body) hash.update(chunk);
-  if (`${digestAlgorithm(digest)}:${hash.digest('hex')}` !== digest) throw wrongDigest(digest);
-}
-
-function wrongDigest(digest: Digest): OciError {
-  return new OciError('DIGEST_INVALID', `the archive's bytes of ${digest} have another digest; it is damaged`, { detail: { digest } });
 }
