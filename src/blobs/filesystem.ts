@@ -31,11 +31,13 @@ export async function openFilesystemStore(root: string): Promise<BlobStore> {
   return {
     identity,
     open: (key) => ({ kind: 'file', path: join(root, key) }),
-    isIntact: (key, { digest, sizeBytes }, depth) => {
+    inspect: (key) => {
+      const found = statSync(join(root, key), { throwIfNoEntry: false });
+      return found === undefined ? undefined : { sizeBytes: found.size, changedAtMs: found.ctimeMs };
+    },
+    holds: (key, digest) => {
       try {
-        const path = join(root, key);
-        if (statSync(path).size !== sizeBytes) return false;
-        return depth === 'size' || digestOf(readFileSync(path), digestAlgorithm(digest)) === digest;
+        return digestOf(readFileSync(join(root, key)), digestAlgorithm(digest)) === digest;
       } catch {
         return false;
       }

@@ -3,10 +3,8 @@
 // only what was released to them.
 
 import { type Digest, type DigestAlgorithm, type RunningDigest, startDigest } from '../oci/digest.ts';
+import { blockBytes, createSharedBlocks } from './shared-blocks.ts';
 import { BlobStoreError, type StagedBlob } from './store.ts';
-
-/** Bytes a reader takes at a time. */
-const readChunkBytes = 128 * 1024;
 
 export interface Spool {
   readonly id: string;
@@ -49,6 +47,7 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
   let finalDigest: Digest | undefined;
   let failure: Error | undefined;
   const readers = new Set<{ at: number }>();
+  const blocks = createSharedBlocks((start, lengthMax) => readSome(staged, start, lengthMax));
   let isClosing = false;
   let isKept = true;
   // Listeners, not one promise that all race: a reader that waits ten thousand times must leave nothing behind each time.
@@ -82,7 +81,10 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
         if (failure !== undefined) throw failure;
         const limit = Math.min(releasedBytes, staged.sizeBytes, end ?? Number.MAX_SAFE_INTEGER);
         if (at < limit) {
-          const chunk = await readSome(staged, at, Math.min(readChunkBytes, limit - at));
+          const chunk =
+            staged.isUncached === true
+              ? await readSome(staged, at, Math.min(blockBytes, limit - at))
+              : await blocks.read(at, limit, staged.sizeBytes);
           // The bytes may have turned out wrong while they were read.
           if (failure !== undefined) throw failure;
           yield chunk;
@@ -149,7 +151,7 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
 async function hashAgain(staged: StagedBlob, algorithm: DigestAlgorithm): Promise<RunningDigest> {
   const hash = startDigest(algorithm);
   for (let at = 0; at < staged.sizeBytes; ) {
-    const chunk = await readSome(staged, at, readChunkBytes);
+    const chunk = await readSome(staged, at, blockBytes);
     hash.update(chunk);
     at += chunk.byteLength;
   }

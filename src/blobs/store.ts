@@ -15,11 +15,10 @@ export interface BlobStore {
   /** Made with the store and never changed: tells whether this is the store that a database speaks of, or an empty mount point. */
   readonly identity: string;
   open(key: string): BlobContent;
-  /**
-   * Whether a committed object is still what it was, as far as can be told at once on the serving thread: `size` looks at its length, `bytes` reads
-   * it all, so it is for small ones.
-   */
-  isIntact(key: string, expected: { readonly digest: Digest; readonly sizeBytes: number }, depth: 'size' | 'bytes'): boolean;
+  /** What can be told of a committed object at once, on the serving thread: its length and when it changed last; undefined when it is gone. */
+  inspect(key: string): { readonly sizeBytes: number; readonly changedAtMs: number } | undefined;
+  /** Reads a small committed object, on the calling thread, and says whether it is this content. */
+  holds(key: string, digest: Digest): boolean;
   /** Starts a new object under an id of its own; throws when the id exists. */
   stage(id: string): Promise<StagedBlob>;
   /** Opens a staged object again, e.g. after a restart; undefined when there is none. Throws when the disk gives no answer. */

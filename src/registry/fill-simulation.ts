@@ -91,7 +91,8 @@ function memoryStore(pause: () => Promise<void>): { store: BlobStore; open: () =
     resume: unused,
     listStaged: unused,
     remove: unused,
-    isIntact: unused,
+    inspect: unused,
+    holds: unused,
     freeSpace: unused,
   };
   return { store, open: () => openHandles, staged: () => stagedIds.size };

@@ -42,10 +42,13 @@ const store: BlobStore = {
     events.push(`remove ${key}`);
     await removal();
   },
-  isIntact: () => true,
+  inspect: () => ({ sizeBytes: liveBytes, changedAtMs: 0 }),
+  holds: () => true,
   freeSpace: async () => ({ freeBytes: 0, totalBytes: 0 }),
 };
 
+/** What the disk has of every committed blob. */
+let liveBytes = 0;
 /** A spool of these bytes whose commit gives this key. */
 function spoolOf(text: string, key: string): Spool {
   const none = async (): Promise<void> => undefined;
@@ -62,6 +65,7 @@ function spoolOf(text: string, key: string): Spool {
     complete: () => events.push('complete'),
     commit: async () => {
       events.push(`commit ${key}`);
+      liveBytes = bytesOf(text).byteLength;
       return key;
     },
     fail: none,

@@ -76,8 +76,8 @@ export function createIngest({ store, database, log }: { store: BlobStore; datab
       const recorded = await record();
       if (recorded.storageKey === storageKey) return;
       // It was here before: the older bytes stay, unless the disk has lost or changed them.
-      const depth = sizeBytes <= comparedMaxBytes ? 'bytes' : 'size';
-      if (store.isIntact(recorded.storageKey, { digest, sizeBytes }, depth)) {
+      const isSame = sizeBytes > comparedMaxBytes || store.holds(recorded.storageKey, digest);
+      if (isSame && store.inspect(recorded.storageKey)?.sizeBytes === sizeBytes) {
         await removeSurplus(store, storageKey);
         return;
       }

@@ -171,7 +171,8 @@ function withFaults(store: BlobStore, faults: DiskFaults): BlobStore {
       const staged = await store.resume(id);
       return staged === undefined ? undefined : failing(staged);
     },
-    isIntact: () => true,
+    inspect: () => undefined,
+    holds: () => true,
     freeSpace: async () => ({ freeBytes: faults.freeBytes ?? 0, totalBytes: 1e9 }),
   };
 }
