@@ -14,7 +14,7 @@ import { failedAttempt, type SourcePool } from './source-pool.ts';
 import type { Attempt, Segment } from './trail.ts';
 import type { WantedBlob } from './wanted-blob.ts';
 
-const holdBackBytes = 64 * 1024;
+export const holdBackBytes = 64 * 1024;
 /** Tries of one source that brought next to nothing. */
 const fruitlessTriesMax = 2;
 /** A try that brought this much before it broke off was worth it, and is worth another one. */
@@ -177,7 +177,7 @@ function noteOnce(attempts: Attempt[], attempt: Attempt): void {
 }
 
 /** Its bytes may go out before the digest is known. */
-function isBelieved({ health }: SourcePool, source: Source): boolean {
+export function isBelieved({ health }: SourcePool, source: Source): boolean {
   return (source.trust === 'authority' || health.clean(source.id)) && !health.isQuarantined(source.id);
 }
 

@@ -36,6 +36,8 @@ export interface Fill {
   readable(start: number, signal: AbortSignal): Promise<boolean>;
   /** Undefined while nobody who is believed has told it. */
   readonly totalBytes: number | undefined;
+  /** How far it may be read now. */
+  readonly releasedBytes: number;
   /** Who follows now. */
   readonly readers: number;
   /** The disk is full: it is passed on and not kept. */
@@ -117,6 +119,9 @@ export function startFill(parts: FillParts, request: FillRequest, admit: (task: 
     follow,
     get totalBytes() {
       return state.round?.totalBytes ?? state.totalBytes;
+    },
+    get releasedBytes() {
+      return state.round?.releasedBytes ?? 0;
     },
     get readers() {
       return state.readers;

@@ -14,6 +14,7 @@ import type { UpstreamClient } from '../upstream/client.ts';
 import type { OnAlarm } from './alarms.ts';
 import { type BlobAnswer, type BlobRequest, blobUnknown } from './answers.ts';
 import type { BlobCheck } from './blob-check.ts';
+import { createColdRanges } from './cold-range.ts';
 import { createDiskGuard, isStorageFull } from './disk-guard.ts';
 import { asStorageError, type DiskReserve } from './disk-reserve.ts';
 import type { EquivalentsOf } from './equivalents.ts';
@@ -81,6 +82,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
   const stopping = new AbortController();
   const disk = createDiskGuard({ store, reserve: limits.minimumFree, clock, log, onAlarm });
   const parts: FillParts = { disk, client, pool, hedging, clock, timings, signal: stopping.signal, onAlarm };
+  const coldRanges = createColdRanges(parts);
   /** Those that can be joined. */
   const fills = new Map<string, RunningFill>();
   const running = new Set<RunningFill>();
@@ -150,6 +152,8 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
   ): Promise<BlobAnswer> {
     const isShared = statedBytes !== undefined && pool.isAnonymous(target.upstream.registry);
     const fill = fillOf(target, digest, request, { statedBytes, key: isShared ? `${digest} ${statedBytes}` : `${target.name} ${digest}` });
+    const cold = statedBytes === undefined ? undefined : coldRange(fill, target, digest, { statedBytes, startBytes: request.startBytes });
+    if (cold !== undefined) return cold;
     try {
       return await answerFrom(fill, target, digest, request, signal);
     } catch (error) {
@@ -206,6 +210,28 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
     const statedBytes = await content.statedSize(target.name, digest);
     const answer = await fetchBlob(target, digest, statedBytes, { head: false, asPusher: false, startBytes: start }, abort);
     yield* answer.kind === 'arriving' ? answer.follow(start, end, abort) : readKept(target, digest, start, end);
+  }
+
+  /** For a range that is far from being here: straight from a source, and what is left of it from the fill. */
+  function coldRange(
+    fill: RunningFill,
+    target: MirrorTarget,
+    digest: Digest,
+    { statedBytes, startBytes }: { readonly statedBytes: number; readonly startBytes: number },
+  ): BlobAnswer | undefined {
+    const wanted = { ...target.upstream, digest, expectedBytes: statedBytes, blobMaxBytes: limits.blobMaxBytes };
+    if (!coldRanges.isCold(wanted, { startBytes, hereBytes: fill.releasedBytes })) return undefined;
+    // The fill's failure is told to those who wait for it.
+    fill.settled.catch(() => undefined);
+    const follow = async function* (start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+      let at = start;
+      for await (const chunk of coldRanges.read(wanted, { start, end }, signal)) {
+        at += chunk.byteLength;
+        yield chunk;
+      }
+      if (at < Math.min(end ?? statedBytes, statedBytes)) yield* fill.follow(at, end, signal);
+    };
+    return { kind: 'arriving', sizeBytes: statedBytes, follow, from: 'miss' };
   }
 
   /** Waits for the first byte wanted, or for the whole where that is small or not to be trusted yet. */
@@ -289,6 +315,9 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
       },
       get totalBytes() {
         return begun.totalBytes;
+      },
+      get releasedBytes() {
+        return begun.releasedBytes;
       },
       get readers() {
         return begun.readers;
