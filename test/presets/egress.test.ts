@@ -187,6 +187,19 @@ describe('every outbound hop', () => {
     }
   });
 
+  test('a layer that lives elsewhere is not fetched from a host that is denied', async () => {
+    const far = await startFakeUpstream((_, reply) => reply.send(200, {}, manifestBytes));
+    const { client, resolved } = clientUnder({ deny: ['far.test'] }, { 'far.test': ['127.0.0.1'] });
+    try {
+      const source = sourceAt('https://m.test', { allowPrivate: true });
+      const error = await failureOf(client.getBlob(source, 'a/b', manifestDigest, { ...calmBlob, at: `${far.urlAt('far.test')}/layer` }));
+      expect([error.verdict, far.connections(), resolved]).toEqual(['egress-denied', 0, []]);
+    } finally {
+      client.close();
+      await far.stop();
+    }
+  });
+
   test('a proxy is a host like any other', async () => {
     const counter = await startCounter();
     const { client } = clientUnder({ deny: ['127.0.0.1'] }, {});
