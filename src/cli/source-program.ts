@@ -6,6 +6,7 @@ import type { OutputOptions } from './project.ts';
 import type { ChangeOptions, PickOptions, RemoveOptions } from './source-changes.ts';
 import type { AddOptions } from './source-options.ts';
 import type { TestOptions } from './source-tests.ts';
+import type { ListOptions } from './sources.ts';
 import type { Terminal } from './terminal.ts';
 
 interface ProgramParts {
@@ -21,8 +22,9 @@ export function addSourceCommands(program: Command, terminal: Terminal, { withSe
   const group = program.command('sources').description('show, test and change the sources of each registry').helpCommand(false);
   withServer(group.command('list', { isDefault: true }))
     .description('show the sources of each registry and how they do, in the order in which they would be asked')
-    .addHelpText('after', examples(['breakwater sources', 'breakwater sources --json']))
-    .action(async (options: OutputOptions) => (await import('./sources.ts')).showSources(options, terminal));
+    .option('--all', 'public mirrors that come with the program and are switched off, too')
+    .addHelpText('after', examples(['breakwater sources', 'breakwater sources --all', 'breakwater sources --json']))
+    .action(async (options: ListOptions) => (await import('./sources.ts')).showSources(options, terminal));
 
   withServer(
     withSettings(

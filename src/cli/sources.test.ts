@@ -33,3 +33,15 @@ test('the state says for how long, and what is not asked of a source that is up'
     'up (no manifests: quota spent, 1 min; https://cdn.example open)',
   );
 });
+
+test('a public mirror that nobody turned on is counted, and shown on demand', () => {
+  const off = { ...source, id: 2, url: 'https://mirror.example', enabled: false };
+  const registries = [
+    { registry: 'docker.io', sources: [source, off, { ...off, id: 3, url: 'https://own.example', origin: 'api' as const }] },
+  ];
+  const usual = formatSources(registries, 0);
+  expect(usual).not.toContain('mirror.example');
+  expect(usual).toContain('own.example');
+  expect(usual).toContain('1 public mirrors that come with the program are switched off; --all shows them\n');
+  expect(formatSources(registries, 0, true)).toContain('mirror.example');
+});

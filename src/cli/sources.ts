@@ -8,21 +8,27 @@ import type { OutputOptions } from './project.ts';
 import { type Terminal, toJson } from './terminal.ts';
 import { formatBytes, formatDuration, formatTable } from './text.ts';
 
-/** JSON: the list of registries with their sources as the API gives it. */
-export async function showSources(options: OutputOptions, terminal: Terminal): Promise<void> {
-  const client = createApiClient(await resolveConnection(options, terminal));
-  const { value, raw } = await client.read(z.array(registrySourcesSchema), { method: 'GET', path: '/sources' });
-  await terminal.write(options.json === true ? toJson(raw) : formatSources(value, Date.now()));
+export interface ListOptions extends OutputOptions {
+  readonly all?: boolean;
 }
 
-/** A table in the order in which sources would be asked now. */
-export function formatSources(registries: readonly RegistrySources[], nowMs: number): string {
+/** JSON: the list of registries with all their sources as the API gives it. */
+export async function showSources(options: ListOptions, terminal: Terminal): Promise<void> {
+  const client = createApiClient(await resolveConnection(options, terminal));
+  const { value, raw } = await client.read(z.array(registrySourcesSchema), { method: 'GET', path: '/sources' });
+  await terminal.write(options.json === true ? toJson(raw) : formatSources(value, Date.now(), options.all));
+}
+
+/** A table in the order in which sources would be asked now. Public mirrors that nobody has turned on are counted only, unless `all`. */
+export function formatSources(registries: readonly RegistrySources[], nowMs: number, all = false): string {
   if (registries.length === 0) return 'no registry is configured\n';
-  const rows = registries.flatMap(({ registry, sources }) =>
-    sources.map((source) => [String(source.id), registry, ...cells(source, nowMs)]),
-  );
+  const everything = registries.flatMap(({ registry, sources }) => sources.map((source) => ({ registry, source })));
+  const shown = everything.filter(({ source }) => all || source.enabled || source.origin !== 'preset');
+  const rows = shown.map(({ registry, source }) => [String(source.id), registry, ...cells(source, nowMs)]);
+  const hidden = everything.length - shown.length;
   const heads = ['ID', 'REGISTRY', 'SOURCE', 'TRUST', 'PRIORITY', 'STATE', 'LAST', 'OK', 'FAILED', 'AVERAGE', 'RECEIVED', 'QUOTA LEFT'];
-  return formatTable([heads, ...rows]);
+  const more = hidden === 0 ? '' : `${hidden} public mirrors that come with the program are switched off; --all shows them\n`;
+  return `${formatTable([heads, ...rows])}${more}`;
 }
 
 function cells(source: SourceBody, nowMs: number): string[] {
