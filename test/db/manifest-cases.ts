@@ -1,7 +1,7 @@
 // The contract on manifests and tags: what a manifest needs, what it is found by, and what its trail says.
 
 import { describe, expect, test } from 'bun:test';
-import { readReferenceTrails, readTagTrail } from '../../src/db/content.ts';
+import { listTags, readListedReferrers, readManifestsNaming, readReferenceTrails, readTagTrail } from '../../src/db/content.ts';
 import { child, day, digest, type Fixture, layer, manifest, outcome } from './fixture.ts';
 
 export function manifestCases(now: () => Fixture): void {
@@ -178,6 +178,66 @@ export function manifestCases(now: () => Fixture): void {
       expect(succeeded).toMatchObject({ trust: 'confirmed' });
       expect(succeeded?.verifiedAtMs).toBeGreaterThan(5);
       expect((await readTagTrail(now().database.read, target.name, 't'))?.tagTrail).toBe('{"n":2}');
+    });
+
+    test('a tag its registry took away keeps its row, is not listed, and is back when it is verified or set again', async () => {
+      const target = await now().repository();
+      const listed = () => listTags(now().database.read, { repositoryId: target.id, limit: 10 });
+      await put(target.id, 'taken', { tags: ['t', 'u'], tagTrust: 'confirmed', trail: '{"n":1}', completeness: 'mirror' });
+      const remove = (more: object = {}) =>
+        now().database.run('recordTagRemoval', { repositoryId: target.id, tag: 't', digest: digest('taken'), trail: '{"n":2}', ...more });
+      await remove({ digest: digest('not it') });
+      expect(await listed()).toEqual(['t', 'u'] as never);
+      await remove();
+      const removed = await now().content.manifestByTag(target.name, 't');
+      expect(removed).toMatchObject({ digest: digest('taken'), trust: 'confirmed' });
+      expect(removed?.removedAtMs).toBe(removed?.checkedAtMs ?? -1);
+      expect(await listed()).toEqual(['u'] as never);
+      expect(await readTagTrail(now().database.read, target.name, 't')).toMatchObject({
+        tagTrail: '{"n":2}',
+        removedAtMs: removed?.removedAtMs ?? -1,
+      });
+      const verified = {
+        repositoryId: target.id,
+        tag: 't',
+        digest: digest('taken'),
+        verified: true,
+        trust: 'confirmed',
+        trail: '{}',
+      } as const;
+      await now().database.run('recordTagCheck', { ...verified, verified: false });
+      expect(await listed()).toEqual(['u'] as never);
+      await now().database.run('recordTagCheck', verified);
+      expect(await listed()).toEqual(['t', 'u'] as never);
+      await remove();
+      await put(target.id, 'taken again', { tags: ['t'], tagTrust: 'confirmed', completeness: 'mirror' });
+      expect((await now().content.manifestByTag(target.name, 't'))?.removedAtMs).toBeNull();
+    });
+
+    test('what a registry lists as referrers is remembered by repository and subject, the latest list', async () => {
+      const [one, two] = [await now().repository(), await now().repository()];
+      const subject = digest('subject');
+      const read = (name: string) => readListedReferrers(now().database.read, name, subject);
+      for (const descriptors of ['[1]', '[1,2]'])
+        await now().database.run('recordListedReferrers', { repositoryId: one.id, subject, descriptors });
+      const found = await read(one.name);
+      expect(found?.descriptors).toBe('[1,2]');
+      expect(Math.abs((found?.listedAtMs ?? 0) - Date.now())).toBeLessThan(60_000);
+      expect(await read(two.name)).toBeUndefined();
+    });
+
+    test('the manifests that name a digest are found in their repository only, and no more than wanted', async () => {
+      const [one, two] = [await now().repository(), await now().repository()];
+      const references = [layer('named layer')];
+      for (const name of ['naming 1', 'naming 2', 'naming 3']) await put(one.id, name, { references, completeness: 'mirror' });
+      const naming = (name: string, limit: number) => readManifestsNaming(now().database.read, name, digest('named layer'), limit);
+      expect((await naming(one.name, 10)).map((found) => new TextDecoder().decode(found.bytes)).sort()).toEqual([
+        'naming 1',
+        'naming 2',
+        'naming 3',
+      ]);
+      expect(await naming(one.name, 2)).toHaveLength(2);
+      expect(await naming(two.name, 10)).toEqual([]);
     });
   });
 }
