@@ -83,9 +83,9 @@ export async function startApp(options: AppOptions): Promise<App> {
         config,
         ...(options.adminPassword === undefined ? {} : { adminPassword: options.adminPassword }),
       });
+      const running = await compose({ config, log, store, database });
       const { added, changed, removed } = boot.seeded;
       if (added.length + changed.length + removed.length > 0) log.info('sources.seeded', { added: added.length, changed, removed });
-      const running = await compose({ config, log, store, database });
       return {
         port: running.port,
         ...(boot.newAdminPassword === undefined ? {} : { newAdminPassword: boot.newAdminPassword }),

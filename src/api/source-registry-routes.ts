@@ -55,7 +55,7 @@ const order = createRoute({
   method: 'put',
   path: `${apiPrefix}/registries/{name}/order`,
   summary: 'Order the sources of a registry',
-  description: 'Gives them the priorities 10, 20, 30 and so on.',
+  description: 'Gives the priorities 10, 20, 30 and so on: first to those named, then to the others as they stood.',
   request: { ...byName, body: { required: true, content: { 'application/json': { schema: sourceOrderSchema } } } },
   responses: { 200: oneRegistry('the registry') },
   [errorCodesKey]: ['NOT_FOUND', ...bodyCodes],

@@ -122,7 +122,9 @@ export const registryChangeSchema = z
   })
   .meta({ id: 'RegistryChange' });
 export const sourceOrderSchema = z
-  .strictObject({ ids: z.array(id).max(64).meta({ description: 'each source of the registry once, first asked first' }) })
+  .strictObject({
+    ids: z.array(id).max(64).meta({ description: 'first asked first; the other sources of the registry follow as they stood' }),
+  })
   .meta({ id: 'SourceOrder' });
 
 export const sourceTestSchema = z

@@ -110,7 +110,9 @@ export function addSourceCommands(program: Command, terminal: Terminal, { withSe
       (await import('./source-changes.ts')).removeSources(sources, options, terminal),
     );
 
-  withServer(group.command('order').argument('<registry>').argument('<ids...>', 'each of its sources once, first asked first'))
+  withServer(
+    group.command('order').argument('<registry>').argument('<ids...>', 'first asked first; its other sources follow as they stood'),
+  )
     .description('say in which order the sources of a registry are asked while all do well')
     .addHelpText('after', examples(['breakwater sources order docker.io 7 3 5']))
     .action(async (registry: string, ids: string[], options: OutputOptions) =>

@@ -14,7 +14,12 @@ const patternMaxLength = 256;
 const listMax = 64;
 
 /** Of a registry: it becomes the name of its mirror project, so it is a legal part of a repository name (distribution-spec v1.1, "Pulling manifests"). */
-export const registryName = z.string().regex(/^(?=.{1,128}$)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/);
+export const registryName = z
+  .string()
+  .regex(
+    /^(?=.{1,128}$)[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*$/,
+    'is no name of a registry; expected lower-case letters, digits and . _ - such as docker.io',
+  );
 
 const passwordKeys = ['password', 'password_file', 'password_env'] as const;
 

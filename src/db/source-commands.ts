@@ -110,14 +110,18 @@ export async function removeSource(context: CommandContext, args: { id: number }
   return before;
 }
 
-/** Gives all sources of a registry new priorities in the order of `ids`. NOT_FOUND; BAD_REQUEST unless each of them is named once. */
+/**
+ * Gives the sources of a registry new priorities: first those named, in their order, then the others as they stood. NOT_FOUND; BAD_REQUEST for an id
+ * that is named twice or is of no source of it.
+ */
 export async function orderSources(context: CommandContext, args: { registry: string; ids: readonly number[] }): Promise<void> {
   await lockRegistry(context, args.registry);
   const known = (await listSources(context.trx, args.registry)).map((source) => source.id);
-  const isSame =
-    known.length === args.ids.length && new Set(args.ids).size === args.ids.length && known.every((id) => args.ids.includes(id));
-  if (!isSame) throw new OciError('BAD_REQUEST', `the order must name each source of ${args.registry} once: ${known.join(', ')}`);
-  for (const [index, id] of args.ids.entries()) {
+  const named = new Set(args.ids);
+  const strange = args.ids.find((id) => !known.includes(id));
+  if (strange !== undefined) throw new OciError('BAD_REQUEST', `${args.registry} has no source with the id ${strange}`);
+  if (named.size !== args.ids.length) throw new OciError('BAD_REQUEST', 'the order names a source twice');
+  for (const [index, id] of [...args.ids, ...known.filter((id) => !named.has(id))].entries()) {
     await context.trx
       .updateTable('source')
       .set({ priority: (index + 1) * orderStep, updated_at_ms: context.nowMs })

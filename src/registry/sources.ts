@@ -38,7 +38,7 @@ export interface Sources {
   /** `change` gives the new settings from the old ones. */
   change(id: number, change: (before: SourceRecord) => Partial<SourceValues>): Promise<ChangedSource>;
   remove(id: number): Promise<void>;
-  /** Priorities in the order of the ids; each source of the registry is named once. */
+  /** Priorities in the order of the ids; the other sources of the registry follow as they stood. */
   order(registry: string, ids: readonly number[]): Promise<RegistryView>;
   addRegistry(wish: { name: string; isPublic?: boolean; sources: readonly SourceConfig[] }): Promise<RegistryView>;
   /** Undefined: public unless a source has, or had, credentials. */

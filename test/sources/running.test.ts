@@ -99,8 +99,8 @@ test('the order decides who is asked first', async () => {
   ]);
   expect(await pullStatus(server, 'order.test', image)).toBe(200);
   expect([one.requests.length, two.requests.length > 0]).toEqual([0, true]);
-  const incomplete = await sendJson(server, 'PUT', '/registries/order.test/order', { ids: [ids[two.url]] });
-  expect([incomplete.status, codeOf(incomplete)]).toEqual([400, 'BAD_REQUEST']);
+  const strange = await sendJson(server, 'PUT', '/registries/order.test/order', { ids: [ids[two.url], 987_654] });
+  expect([strange.status, codeOf(strange)]).toEqual([400, 'BAD_REQUEST']);
 });
 
 test('what a scope denies is never sent there, and what it allows is', async () => {
