@@ -34,6 +34,7 @@ const shareOfLimit = 0.1;
 const requestsOf: Readonly<Record<ProbeDepth, number>> = { light: 1, deep: 6 };
 
 interface Plan {
+  source: Source;
   lightAtMs: number;
   deepAtMs: number;
   isRunning: boolean;
@@ -66,10 +67,14 @@ export function createProber(parts: {
 
   const planOf = (source: Source): Plan => {
     const known = plans.get(source.id);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      known.source = source;
+      return known;
+    }
     const nowMs = clock.monotonicMs();
     // Not all at once, and not before the server has got going.
     const fresh: Plan = {
+      source,
       lightAtMs: nowMs + jittered(config.intervalMs / 2),
       deepAtMs: nowMs + jittered(Math.min(config.deepIntervalMs, config.intervalMs)),
       isRunning: false,
@@ -169,11 +174,11 @@ export function createProber(parts: {
   return {
     note: (sourceId, outcome) => {
       if (outcome.isProbe === true) return;
-      const source = sourceById(pool, sourceId);
-      if (source === undefined) return;
+      const known = plans.get(sourceId)?.source ?? sourceById(pool, sourceId);
+      if (known === undefined) return;
       const nowMs = clock.monotonicMs();
-      registryTraffic.set(source.registry, nowMs);
-      if (outcome.verdict === 'ok') planOf(source).servedAtMs = nowMs;
+      registryTraffic.set(known.registry, nowMs);
+      if (outcome.verdict === 'ok') planOf(known).servedAtMs = nowMs;
     },
     latest: (sourceId) => plans.get(sourceId)?.latest,
     probe: (source, depth = 'deep') => run(source, depth),

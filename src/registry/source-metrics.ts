@@ -106,6 +106,13 @@ export function createSourceMetrics(metrics: Metrics): SourceMetrics {
   return {
     watch: (watched) => {
       pool = watched;
+      // What was counted of a source that is no more goes with it.
+      watched.subscribe(() => {
+        known = new Map();
+        const live = new Set(sources().map((source) => `${source.registry} ${source.url}`));
+        const isLive = ([registry = '', url = '']: readonly string[]): boolean => live.has(`${registry} ${url}`);
+        for (const family of [requests, firstByte, duration, bytes]) family.retain(isLive);
+      });
     },
     onAlarm: (kind) => alarms.at(kind).add(),
     onOutcome: (sourceId, outcome) => {

@@ -8,6 +8,7 @@ import type { SourceSnapshot } from '../upstream/health.ts';
 import { bareHost, type Source } from '../upstream/source.ts';
 import type { Availability, History } from './history.ts';
 import type { Prober } from './prober.ts';
+import type { ProbeDepth, ProbeReport, ProbeStep } from './probes.ts';
 import type { SourcePool } from './source-pool.ts';
 
 /** `whitelist`: it has some images and refuses others; `unknown`: neither asked nor probed since the start. */
@@ -28,8 +29,9 @@ export interface SourceStatus {
   readonly quota?: { readonly limit: number; readonly remaining: number };
   /** Whether it has the authority's digest of a tag that moves: as the last deep probes saw it. */
   readonly freshness: 'fresh' | 'stale' | 'unknown';
-  /** Not in the public view. */
+  /** Not in the public view, as the last probe. */
   readonly why?: string;
+  readonly probe?: { readonly at: string; readonly depth: ProbeDepth; readonly ms: number; readonly steps: readonly ProbeStep[] };
 }
 export interface RegistryStatus {
   readonly registry: string;
@@ -92,6 +94,7 @@ export function createStatus(parts: {
       ...(snapshot.quota === undefined ? {} : { quota: { limit: snapshot.quota.limit, remaining: snapshot.quota.remaining } }),
       freshness: freshnessOf(source),
       ...(view === 'public' || why === undefined ? {} : { why }),
+      ...(view === 'public' || latest === undefined ? {} : { probe: describeProbe(latest.report) }),
     };
   };
 
@@ -142,6 +145,10 @@ export function createStatus(parts: {
       };
     },
   };
+}
+
+function describeProbe({ atMs, depth, ms, steps }: ProbeReport): NonNullable<SourceStatus['probe']> {
+  return { at: new Date(atMs).toISOString(), depth, ms, steps };
 }
 
 /** What pulls show outranks what probes found; only a whitelist does not show in pulls. */

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from '
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type FakeSource, startFakeSource, status } from '../mirror/fake-source.ts';
+import { type FakeSource, flipByte, startFakeSource, status } from '../mirror/fake-source.ts';
 import { basic, pull, until } from '../mirror/harness.ts';
 import { imageOf } from '../mirror/images.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
@@ -18,8 +18,9 @@ const token = 'a-token-of-the-test';
 let server: RunningBreakwater;
 let good: FakeSource;
 let bad: FakeSource;
+let liar: FakeSource;
 beforeAll(async () => {
-  [good, bad] = await Promise.all([startFakeSource(), startFakeSource()]);
+  [good, bad, liar] = await Promise.all([startFakeSource(), startFakeSource(), startFakeSource()]);
   server = await startBreakwater({
     config: JSON.stringify({
       presets: false,
@@ -33,13 +34,19 @@ beforeAll(async () => {
             { url: good.url, trust: 'authority', priority: 2 },
           ],
         },
+        'lies.test': {
+          sources: [
+            { url: liar.url, trust: 'digest-only', priority: 1 },
+            { url: good.url, trust: 'authority', priority: 2 },
+          ],
+        },
       },
     }),
   });
 });
 afterAll(async () => {
   await server?.stop();
-  await Promise.all([good?.stop(), bad?.stop()]);
+  await Promise.all([good?.stop(), bad?.stop(), liar?.stop()]);
 });
 
 async function scrape(from = server, accept = ''): Promise<Map<string, Family>> {
@@ -118,6 +125,44 @@ test('clients that follow a blob while it arrives are counted, and the fill with
   const families = await scrape();
   expect(readValue(families, 'breakwater_fill_readers')).toBe(0);
   expect(readValue(families, 'breakwater_hedges_total', { outcome: 'won' })).toBeGreaterThanOrEqual(0);
+});
+
+test('wrong bytes are an alarm', async () => {
+  const image = imageOf([700]);
+  good.add('apps/lied', image, 'v1');
+  const digest = image.layers[0]?.digest ?? '';
+  liar.add('apps/lied', image, 'v1');
+  liar.rule((request, answer) => (request.path.endsWith(digest) ? flipByte(5)(answer) : undefined));
+  const before = readValue(await scrape(), 'breakwater_alarms_total', { kind: 'wrong-bytes' });
+  expect(before).toBe(0);
+  expect((await pull(server, `/v2/lies.test/apps/lied/blobs/${digest}`)).digest).toBe(digest);
+  expect(readValue(await scrape(), 'breakwater_alarms_total', { kind: 'wrong-bytes' })).toBe(1);
+  const quarantined = { source: liar.url, state: 'quarantined' };
+  expect(readValue(await scrape(), 'breakwater_source_state', quarantined)).toBe(1);
+});
+
+test('the series of a source end when it is removed', async () => {
+  const extra = await startFakeSource();
+  try {
+    const send = (method: string, path: string, body?: unknown): Promise<Response> =>
+      fetch(`${server.url}/api/v2.0${path}`, {
+        method,
+        headers: { ...basic(server), 'content-type': 'application/json' },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+    extra.add('apps/extra', imageOf([10]), 'v1');
+    const added = await send('POST', '/sources', { registry: 'one.test', url: extra.url, trust: 'authority', priority: 0 });
+    expect(added.status).toBe(201);
+    const { id } = (await added.json()) as { id: number };
+    expect((await pull(server, '/v2/apps/extra/manifests/v1')).status).toBe(200);
+    expect(readValue(await scrape(), 'breakwater_source_requests_total', { source: extra.url, verdict: 'ok' })).toBeGreaterThan(0);
+    expect((await send('DELETE', `/sources/${id}`)).status).toBe(200);
+    const text = await (await fetch(`${server.url}/metrics`, { headers: basic(server) })).text();
+    expect(text).not.toContain(extra.url);
+    expect(text).toContain(good.url);
+  } finally {
+    await extra.stop();
+  }
 });
 
 test('an absent tag is counted as absent, not as an error', async () => {
@@ -210,7 +255,7 @@ describe('who may read it', () => {
     const port = metricsPort(server);
     const open = await fetch(`http://127.0.0.1:${port}/metrics`);
     expect(open.status).toBe(200);
-    expect(readValue(parseExposition(await open.text()), 'breakwater_source_up', { source: good.url })).toBe(1);
+    expect(readValue(parseExposition(await open.text()), 'breakwater_source_up', { registry: 'one.test', source: good.url })).toBe(1);
     for (const path of ['/v2/', '/api/v2.0/sources', '/', '/status.json'])
       expect((await fetch(`http://127.0.0.1:${port}${path}`)).status).toBe(404);
   });
@@ -297,7 +342,7 @@ describe.skipIf(!requireTools('prometheus'))('a real Prometheus', () => {
     };
     try {
       await until(async () => (await ask('up{job="breakwater"}')) === '1', 60_000);
-      await until(async () => (await ask(`breakwater_source_up{source="${good.url}"}`)) === '1', 20_000);
+      await until(async () => (await ask(`breakwater_source_up{registry="one.test",source="${good.url}"}`)) === '1', 20_000);
       await until(async () => (await ask('histogram_quantile(0.5, breakwater_source_first_byte_seconds_bucket)')) !== undefined, 20_000);
     } finally {
       prometheus.kill();

@@ -70,7 +70,7 @@ export function metricsPage(): string {
   // Nothing of these is used: they would be read at a scrape.
   monitoring.counted({} as Pull);
   monitoring.probing({ client: {} as UpstreamClient, pool: {} as SourcePool });
-  void monitoring.start({} as MonitoredParts).stop();
+  void monitoring.start({ pool: { subscribe: () => () => undefined } } as unknown as MonitoredParts).stop();
   const lines = [...monitoring.metrics.describe()]
     .sort((one, other) => (one.name < other.name ? -1 : 1))
     .map(({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${(labels ?? []).join(', ')} | ${help} |`);
