@@ -90,13 +90,14 @@ export function startServer(parts: ServerParts, listen: ListenOptions): RunningS
   };
 }
 
-type Handler = (request: Request, server: Bun.Server<undefined>) => Promise<Response>;
-
-function createHandler(parts: ServerParts): Handler {
+function createHandler(parts: ServerParts): (request: Request, server: Bun.Server<undefined>) => Promise<Response> {
   const { log, monitoring } = parts;
   let knownHost: string | null = null;
-  const answer: Handler = async (request, server) => {
-    const isHead = request.method === 'HEAD';
+  return async (request, server) => {
+    const startMs = performance.now();
+    const { method } = request;
+    let path = '';
+    let response: Response;
     try {
       const host = request.headers.get('host');
       if (host !== knownHost) {
@@ -105,28 +106,15 @@ function createHandler(parts: ServerParts): Handler {
         knownHost = host;
       }
       const target = splitUrl(request.url);
+      path = target.path;
       // A pull may wait long for its first byte (a blob that is verified before it is passed on): no idle timeout until there is an answer.
       server.timeout(request, 0);
-      const response = await route(parts, request, target, () => server.requestIP(request)?.address);
+      response = await route(parts, request, target, () => server.requestIP(request)?.address);
       server.timeout(request, idleTimeoutS);
-      return response;
     } catch (error) {
-      if (error instanceof OciError) {
-        // A 401 without a challenge is none (RFC 9110 15.5.2); the registry API answers with its own before it gets here.
-        return errorResponse(error, {
-          head: isHead,
-          headers: error.code === 'UNAUTHORIZED' ? { 'www-authenticate': 'Basic realm="breakwater"' } : {},
-        });
-      }
-      return failure(log, error, isHead);
+      response = failedAnswer(log, error, method === 'HEAD');
     }
-  };
-  if (monitoring === undefined) return answer;
-  return async (request, server) => {
-    const startMs = performance.now();
-    const response = await answer(request, server);
-    const { method, url } = request;
-    monitoring.measure({ method, path: pathOf(url), status: response.status, elapsedMs: performance.now() - startMs });
+    monitoring?.measure({ method, path, status: response.status, elapsedMs: performance.now() - startMs });
     return response;
   };
 }
@@ -165,11 +153,11 @@ function splitUrl(url: string): { path: string; query: string } {
   return end === -1 ? { path: url.slice(start), query: '' } : { path: url.slice(start, end), query: url.slice(end + 1) };
 }
 
-/** The path of a URL as Bun gives it, for counting; `` for what has none. */
-function pathOf(url: string): string {
-  const start = url.startsWith('/') ? 0 : url.indexOf('/', url.indexOf('//') + 2);
-  const end = url.indexOf('?', start);
-  return start === -1 ? '' : end === -1 ? url.slice(start) : url.slice(start, end);
+function failedAnswer(log: Log, error: unknown, head: boolean): Response {
+  if (!(error instanceof OciError)) return failure(log, error, head);
+  // A 401 without a challenge is none (RFC 9110 15.5.2); the registry API answers with its own before it gets here.
+  const headers: Record<string, string> = error.code === 'UNAUTHORIZED' ? { 'www-authenticate': 'Basic realm="breakwater"' } : {};
+  return errorResponse(error, { head, headers });
 }
 
 /** A client that left is no failure; anything else gets an id that the log has too. */
