@@ -55,12 +55,23 @@ test('commands are small, and notes beyond the limit are left out', async () => 
   expect(written.flatMap(({ blobs }) => blobs)).toEqual([]);
 });
 
+test('what is used all the time is written once in ten flushes', async () => {
+  const { lastUse, written } = start();
+  for (let flushes = 0; flushes < 20; flushes++) {
+    lastUse.tag('p/a', '1');
+    lastUse.blob(blob('x'));
+    await lastUse.flush();
+  }
+  expect(written.filter(({ tags }) => tags.length > 0)).toHaveLength(2);
+  expect(written.filter(({ blobs }) => blobs.length > 0)).toHaveLength(2);
+});
+
 test('a failed write loses its notes and goes on with new ones', async () => {
   const { lastUse, lines } = start(true);
   lastUse.tag('p/a', '1');
   await lastUse.flush();
   expect(lines.join('')).toContain('last-use.not-written');
-  lastUse.tag('p/a', '1');
+  lastUse.tag('p/a', '2');
   await lastUse.close();
   expect(lines).toHaveLength(2);
 });

@@ -16,26 +16,37 @@ export interface LastUse {
 }
 
 const flushEveryMs = 60_000;
-/** Notes held at most; more of one minute are left out. */
+/** Flushes for which a note stands: what is used all the time is written once in ten of them. */
+const flushesPerRound = 10;
+/** Notes of one round; more are left out. */
 const notesMax = 100_000;
-/** Notes of one command: small, so that pushes get their turn between two. */
+/** Notes after which a command is sent: small ones, so that pushes get their turn between two. */
 const notesPerCommand = 500;
 
 export function createLastUse({ database, log }: { database: Pick<Database, 'run'>; log: Log }): LastUse {
-  let tags = new Map<string, Set<string>>();
-  let blobs = new Set<Digest>();
+  /** Noted in this round, by repository. */
+  const tags = new Map<string, Set<string>>();
+  const blobs = new Set<Digest>();
+  /** Of them, what is not written yet. */
+  let newTags = new Map<string, string[]>();
+  let newBlobs: Digest[] = [];
   let notes = 0;
+  let flushes = 0;
   let flushing: Promise<void> | undefined;
 
   const write = async (): Promise<void> => {
-    const [usedTags, usedBlobs] = [tags, blobs];
-    tags = new Map();
-    blobs = new Set();
-    notes = 0;
+    const [usedTags, usedBlobs] = [newTags, newBlobs];
+    newTags = new Map();
+    newBlobs = [];
+    if (++flushes % flushesPerRound === 0) {
+      tags.clear();
+      blobs.clear();
+      notes = 0;
+    }
     let batch: { repository: string; tags: string[] }[] = [];
     let size = 0;
-    const send = async (digests: readonly Digest[]): Promise<void> => {
-      const args = { tags: batch, blobs: digests };
+    const send = async (): Promise<void> => {
+      const args = { tags: batch, blobs: [] };
       batch = [];
       size = 0;
       await database.run('recordUse', args);
@@ -44,11 +55,11 @@ export function createLastUse({ database, log }: { database: Pick<Database, 'run
       for (const chunk of chunksOf(names)) {
         batch.push({ repository, tags: chunk });
         size += chunk.length;
-        if (size >= notesPerCommand) await send([]);
+        if (size >= notesPerCommand) await send();
       }
     }
-    if (size > 0) await send([]);
-    for (const chunk of chunksOf(usedBlobs)) await send(chunk);
+    if (size > 0) await send();
+    for (const chunk of chunksOf(usedBlobs)) await database.run('recordUse', { tags: [], blobs: chunk });
   };
   const flush = (): Promise<void> => {
     flushing ??= write()
@@ -68,11 +79,15 @@ export function createLastUse({ database, log }: { database: Pick<Database, 'run
       notes++;
       if (known === undefined) tags.set(repository, new Set([tag]));
       else known.add(tag);
+      const waiting = newTags.get(repository);
+      if (waiting === undefined) newTags.set(repository, [tag]);
+      else waiting.push(tag);
     },
     blob: (digest) => {
       if (blobs.has(digest) || notes >= notesMax) return;
       notes++;
       blobs.add(digest);
+      newBlobs.push(digest);
     },
     flush,
     close: async () => {
