@@ -21,6 +21,8 @@ const chunkBytes = 256 * 1024;
 export type Turn =
   | { readonly kind: 'honest' | 'ignores-range' }
   | { readonly kind: 'refuses'; readonly verdict: Verdict }
+  /** Takes the request and says nothing, for ever or for a while. */
+  | { readonly kind: 'silent'; readonly forMs: number | undefined }
   | { readonly kind: 'breaks'; readonly afterBytes: number; readonly verdict: 'truncated' | 'stalled' }
   | { readonly kind: 'lies'; readonly atShare: number }
   /** Has another size than it should, and may break off too. */
@@ -123,6 +125,23 @@ function answerOf(turn: Turn, blob: Buffer, offset: number, expectedBytes: numbe
   return { startOffset, totalBytes: body.length, body: stream(), finalOrigin: 'http://a.test', discard: () => undefined };
 }
 
+async function* endedBy(body: AsyncIterable<Uint8Array>, end: () => void): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } finally {
+    end();
+  }
+}
+
+/** Resolves after a while; throws as the outbound client does when the time is over or the caller leaves. */
+async function keepSilent(forMs: number | undefined, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+  const isShort = forMs !== undefined && forMs < timeoutMs;
+  await systemClock.sleep(isShort ? forMs : timeoutMs, signal).catch(() => {
+    throw new UpstreamError('aborted', { detail: 'scripted' });
+  });
+  if (!isShort) throw new UpstreamError('timeout', { detail: 'scripted' });
+}
+
 interface Outcome {
   readonly failure: unknown;
   readonly segments: readonly Segment[];
@@ -133,6 +152,8 @@ export interface Simulation {
   readonly blob: Buffer;
   readonly digest: Digest;
   readonly requests: () => number;
+  /** Answers that nobody reads or has given up. */
+  answers(): number;
   ended(): Promise<Outcome>;
   open(): number;
   staged(): number;
@@ -170,27 +191,37 @@ export function simulate(options: {
   );
   const asked = new Map<string, number>();
   let requests = 0;
+  /** Answers whose body is neither read nor given up. */
+  let opened = 0;
   let kept: Buffer | undefined;
   let segments: readonly Segment[] = [];
   const fill = startFill(
     {
       disk: createDiskGuard({ store: memory.store, reserve: undefined, clock: systemClock, log: undefined, onAlarm: () => undefined }),
       client: {
-        getBlob: async (source, _repository, _digest, { offset, expectedSizeBytes }) => {
+        getBlob: async (source, _repository, _digest, { offset, expectedSizeBytes, firstByteTimeoutMs, signal }) => {
           await pause();
           requests++;
           const count = asked.get(source.id) ?? 0;
           asked.set(source.id, count + 1);
           const turns = options.sources[Number(source.id)]?.turns ?? [];
           const turn = turns[Math.min(count, turns.length - 1)] ?? { kind: 'honest' };
-          return answerOf(turn, blob, offset, expectedSizeBytes, pause);
+          if (turn.kind === 'silent') await keepSilent(turn.forMs, firstByteTimeoutMs, signal);
+          const answer = answerOf(turn, blob, offset, expectedSizeBytes, pause);
+          opened++;
+          let isOver = false;
+          const end = (): void => {
+            if (!isOver) opened--;
+            isOver = true;
+          };
+          return { ...answer, body: endedBy(answer.body, end), discard: end };
         },
       },
       pool: createSourcePool({ sources: new Map([['docker.io', list]]), health, clock: systemClock }),
       hedging: createHedging({ clock: systemClock }),
       onAlarm: () => undefined,
       clock: systemClock,
-      timings: mirrorTimings,
+      timings: { ...mirrorTimings, firstByteTimeoutMs: 40, firstByteBudgetMaxMs: 4 },
       signal: new AbortController().signal,
     },
     {
@@ -217,6 +248,7 @@ export function simulate(options: {
     blob,
     digest,
     requests: () => requests,
+    answers: () => opened,
     ended: async () => {
       const failure = await fill.settled.then(
         () => undefined,

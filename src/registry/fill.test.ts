@@ -15,6 +15,7 @@ const large = smallBlobMaxBytes + 300_000;
 const trust = fc.constantFrom<Source['trust']>('authority', 'digest-only');
 const honest: Turn = { kind: 'honest' };
 const transportTurn: fc.Arbitrary<Turn> = fc.oneof(
+  fc.record({ kind: fc.constant('silent' as const), forMs: fc.option(fc.integer({ min: 0, max: 20 }), { nil: undefined }) }),
   fc.constantFrom<Turn>(honest, { kind: 'ignores-range' }),
   fc
     .constantFrom<Verdict>('server-error', 'not-found', 'denied', 'rate-limited', 'refused', 'html', 'reset')
@@ -87,6 +88,9 @@ async function checkRun(options: {
   expect(at).toBe(large);
   expect(simulation.open()).toBe(0);
   expect(simulation.staged()).toBe(0);
+  // Whoever lost against a faster one is over soon, too.
+  for (let turn = 0; turn < 200 && simulation.answers() > 0; turn++) await Bun.sleep(5);
+  expect(simulation.answers()).toBe(0);
   expect(simulation.requests()).toBeLessThanOrEqual(options.sources.length * 4);
 }
 
