@@ -17,6 +17,8 @@ export interface Row {
   readonly sources?: readonly Trust[];
   /** In place of `sources`, where they need more than a trust. */
   readonly settings?: () => Promise<readonly SourceSetting[]>;
+  /** Whether this machine can show it; otherwise the row is skipped. */
+  readonly needs?: () => boolean;
   readonly run: (stage: Stage) => Promise<void>;
 }
 

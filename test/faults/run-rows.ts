@@ -34,7 +34,7 @@ export function runRows(rows: readonly Row[]): void {
   });
 
   for (const row of [...rows].sort((one, other) => numberOf(one) - numberOf(other))) {
-    test(
+    test.skipIf(row.needs?.() === false)(
       `${row.id} ${row.name}: ${row.fact}`,
       () => row.run(createStage(server, registryOf(row), sources.get(row.id) ?? [])),
       rowTimeoutMs,
