@@ -69,9 +69,15 @@ test('print gives a config file of the same meaning, without the passwords', asy
   expect(result.stdout).not.toContain('topsecret');
   const copy = join(folder.path, 'copy.yaml');
   writeFileSync(copy, result.stdout);
-  const { registries: _, ...original } = loadConfig({ file: good, env: {}, overrides: { data: join(cwd, 'data') } });
-  const { registries: __, ...printed } = loadConfig({ file: copy, env: {} });
+  // The registries of the presets are printed one by one, the presets themselves as off.
+  const {
+    registries: _,
+    presets: presetsBefore,
+    ...original
+  } = loadConfig({ file: good, env: {}, overrides: { data: join(cwd, 'data') } });
+  const { registries: __, presets: presetsAfter, ...printed } = loadConfig({ file: copy, env: {} });
   expect(printed).toEqual(original);
+  expect(presetsAfter).toEqual({ ...presetsBefore, isMirrored: false });
   const machine = await runCli(['config', 'print', '--config', good, '--json'], { cwd });
   expect(JSON.parse(machine.stdout)).toEqual(parse(result.stdout));
 });
@@ -81,4 +87,17 @@ test('without a file the defaults hold, and the environment names one', async ()
     'there is no config file; the defaults can be used: listens on 0.0.0.0:5000',
   );
   expect((await runCli(['config', 'check'], { cwd, env: { BREAKWATER_CONFIG: bad } })).code).toBe(1);
+});
+
+test('check warns of sources that the egress policy keeps from working, and the file can still be used', async () => {
+  const file = join(folder.path, 'egress.yaml');
+  writeFileSync(file, 'egress: { registries: { deny: [quay.io] }, hosts: { deny: [auth.docker.io] } }\n');
+  const result = await runCli(['config', 'check', '--config', file], { cwd });
+  expect(result.code).toBe(0);
+  expect(result.stderr.trim().split('\n').toSorted()).toEqual([
+    'warning: docker.io: token service https://auth.docker.io of the source https://registry-1.docker.io: the host auth.docker.io may not be contacted (egress.hosts.deny: auth.docker.io)',
+    'warning: the registry quay.io may not be contacted (egress.registries.deny: quay.io)',
+  ]);
+  const machine = await runCli(['config', 'check', '--config', file, '--json'], { cwd });
+  expect(JSON.parse(machine.stdout)).toMatchObject({ valid: true, warnings: expect.arrayContaining([expect.stringContaining('quay.io')]) });
 });
