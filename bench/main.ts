@@ -1,11 +1,12 @@
 // `npm run bench`: Breakwater and Debian's docker-registry 2.8.2 side by side in one run, as a table of figures and ratios.
-//   npm run bench -- [--quick] [--only manifest,blobs,cold,rest,slow-disk,killed,sleeping,dead] [--json]
+//   npm run bench -- [--quick] [--only manifest,blobs,cold,rest,slow-disk,killed,sleeping,dead,cold-100] [--json]
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeBigBlob } from './content.ts';
+import { herdRows } from './herd-rows.ts';
 import { deadUpstreamRows, killedSourceRows, sleepingSourceRows } from './mirror-rows.ts';
 import { blobRows, coldRows, manifestRows, type Row, restRows, type Scope, slowDiskRows } from './rows.ts';
 
@@ -29,6 +30,7 @@ const groups: Readonly<Record<string, () => Promise<Row[]>>> = {
   killed: () => killedSourceRows(scope),
   sleeping: () => sleepingSourceRows(scope),
   dead: () => deadUpstreamRows(scope),
+  'cold-100': () => herdRows(scope),
 };
 const wanted = values.only?.split(',') ?? Object.keys(groups);
 const rows: Row[] = [];
