@@ -3,7 +3,7 @@
 // at most so many label sets, and what comes after is counted under `other`.
 // https://prometheus.io/docs/instrumenting/exposition_formats/ · OpenMetrics 1.0
 
-import { type Metric, type OpenMetricsContentType, type PrometheusContentType, Registry } from 'prom-client';
+import type { Metric, OpenMetricsContentType, PrometheusContentType, Registry } from 'prom-client';
 
 export interface Counter {
   add(amount?: number): void;
@@ -52,18 +52,14 @@ interface Sample {
 
 export function createMetrics(options: { childrenMax?: number } = {}): Metrics {
   const limit = options.childrenMax ?? childrenMax;
-  const plain = new Registry<PrometheusContentType>();
-  const open = new Registry<OpenMetricsContentType>();
-  open.setContentType(Registry.OPENMETRICS_CONTENT_TYPE);
+  const registered: Registered[] = [];
+  let registries: Promise<Registries> | undefined;
   const described: (MetricWords & { readonly type: string })[] = [];
 
   const register = (words: MetricWords, type: 'counter' | 'gauge' | 'histogram', samples: () => Promise<Sample[]>): void => {
     described.push({ name: words.name, help: words.help, labels: words.labels ?? [], type });
-    const named = (name: string): Metric =>
-      ({ name, get: async () => ({ name, help: words.help, type, values: await samples(), aggregator: 'sum' }) }) as unknown as Metric;
-    plain.registerMetric(named(words.name));
-    // OpenMetrics names the family without the suffix of its samples, which prom-client puts back.
-    open.registerMetric(named(type === 'counter' ? words.name.replace(/_total$/, '') : words.name));
+    registered.push({ name: words.name, help: words.help, type, samples });
+    registries = undefined;
   };
 
   const family = <Child>(
@@ -128,10 +124,39 @@ export function createMetrics(options: { childrenMax?: number } = {}): Metrics {
     counted: (words) => registerReading('counter', words),
     describe: () => described,
     expose: async (accept) => {
+      registries ??= createRegistries(registered);
+      const { open, plain } = await registries;
       const registry = accept?.includes('application/openmetrics-text') === true ? open : plain;
       return { contentType: registry.contentType, text: await registry.metrics() };
     },
   };
+}
+
+interface Registered {
+  readonly name: string;
+  readonly help: string;
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly samples: () => Promise<Sample[]>;
+}
+interface Registries {
+  readonly plain: Registry<PrometheusContentType>;
+  readonly open: Registry<OpenMetricsContentType>;
+}
+
+/** The library is loaded at the first scrape: it costs 5 MB of memory, and many servers are never scraped. */
+async function createRegistries(registered: readonly Registered[]): Promise<Registries> {
+  const library = await import('prom-client');
+  const plain = new library.Registry<PrometheusContentType>();
+  const open = new library.Registry<OpenMetricsContentType>();
+  open.setContentType(library.Registry.OPENMETRICS_CONTENT_TYPE);
+  for (const { name, help, type, samples } of registered) {
+    const named = (as: string): Metric =>
+      ({ name: as, get: async () => ({ name: as, help, type, values: await samples(), aggregator: 'sum' }) }) as unknown as Metric;
+    plain.registerMetric(named(name));
+    // OpenMetrics names the family without the suffix of its samples, which the library puts back.
+    open.registerMetric(named(type === 'counter' ? name.replace(/_total$/, '') : name));
+  }
+  return { plain, open };
 }
 
 interface Entry<Child> {
