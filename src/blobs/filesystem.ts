@@ -12,6 +12,7 @@ import { type FileHandle, open, readdir, rm, stat, statfs } from 'node:fs/promis
 import { join } from 'node:path';
 import { createUlid } from '../lib/ulid.ts';
 import { type Digest, digestAlgorithm, digestHex, digestOf } from '../oci/digest.ts';
+import { freeBytes } from './spent.ts';
 import { type BlobStore, BlobStoreError, type StagedBlob } from './store.ts';
 import { openStoreFolders } from './store-folders.ts';
 import { createSyncPool, type SyncPool } from './sync-pool.ts';
@@ -95,6 +96,8 @@ function stagedFile({ root, id, handle, syncs, sizeBytes: initialSize }: Opened)
   let path = join(root, 'uploads', id);
   let sizeBytes = initialSize;
   let queue: Uint8Array[] = [];
+  /** Chunks that are to be freed when they are written. */
+  const spent = new Set<Uint8Array>();
   let queuedBytes = 0;
   let writing: Promise<void> | undefined;
   let failure: BlobStoreError | undefined;
@@ -128,6 +131,7 @@ function stagedFile({ root, id, handle, syncs, sizeBytes: initialSize }: Opened)
         await writeAll(handle, batch, sizeBytes);
         sizeBytes += bytes;
         staged.onGrowth?.();
+        for (const chunk of batch) if (spent.delete(chunk)) freeBytes(chunk);
       } catch (error) {
         failure = storeError(error, 'cannot write the object');
       }
@@ -158,10 +162,11 @@ function stagedFile({ root, id, handle, syncs, sizeBytes: initialSize }: Opened)
     get sizeBytes() {
       return sizeBytes;
     },
-    append: async (chunk) => {
+    append: async (chunk, isLastUse = false) => {
       if (failure !== undefined) throw failure;
       if (chunk.byteLength === 0) return;
       queue.push(chunk);
+      if (isLastUse) spent.add(chunk);
       queuedBytes += chunk.byteLength;
       if (queuedBytes >= batchBytes) begin();
       else schedule();
@@ -173,7 +178,8 @@ function stagedFile({ root, id, handle, syncs, sizeBytes: initialSize }: Opened)
     flush,
     read: async (start, lengthMax) => {
       if (isDiscarded) throw new BlobStoreError('io', 'the object was discarded');
-      const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(lengthMax, sizeBytes - start)));
+      // Not a Buffer, whose `slice` would be no copy.
+      const buffer = new Uint8Array(Buffer.allocUnsafeSlow(Math.max(0, Math.min(lengthMax, sizeBytes - start))).buffer);
       if (buffer.byteLength === 0) return buffer;
       try {
         const bytesRead = isOpen ? await readAll(handle, buffer, start) : await readPath(path, buffer, start);

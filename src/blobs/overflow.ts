@@ -31,7 +31,8 @@ export interface OverflowBlob extends StagedBlob {
 /** Goes on after the disk's object, or without any. Without one it throws `full` at once when there is no place in memory either. */
 export function withOverflow(id: string, disk: StagedBlob | undefined, options: OverflowOptions): OverflowBlob {
   /** From `windowStart` on: what the disk has not confirmed yet, or, when it is full, what is in memory. */
-  const chunks: Uint8Array[] = [];
+  const chunks: { readonly bytes: Uint8Array /** Of the bytes before the disk had them and freed them. */; readonly byteLength: number }[] =
+    [];
   let windowStart = disk?.sizeBytes ?? 0;
   let windowEnd = windowStart;
   let leave: (() => void) | undefined;
@@ -95,14 +96,15 @@ export function withOverflow(id: string, disk: StagedBlob | undefined, options: 
     onRead: () => {
       if (isUncached) wakeWriter();
     },
-    append: async (chunk) => {
+    append: async (chunk, isLastUse) => {
       if (chunk.byteLength === 0) return;
       if (isUncached) await waitForRoom(chunk.byteLength);
-      chunks.push(chunk);
-      windowEnd += chunk.byteLength;
+      const { byteLength } = chunk;
+      chunks.push({ bytes: chunk, byteLength });
+      windowEnd += byteLength;
       if (disk !== undefined && !isUncached) {
         try {
-          await disk.append(chunk);
+          await disk.append(chunk, isLastUse);
           dropBefore(disk.sizeBytes);
           return;
         } catch (error) {
@@ -129,7 +131,7 @@ export function withOverflow(id: string, disk: StagedBlob | undefined, options: 
       if (start < windowStart) throw new BlobStoreError('full', 'the disk is full and these bytes are gone; ask again');
       let at = windowStart;
       for (const chunk of chunks) {
-        if (start < at + chunk.byteLength) return chunk.subarray(start - at, start - at + lengthMax);
+        if (start < at + chunk.byteLength) return chunk.bytes.subarray(start - at, start - at + lengthMax);
         at += chunk.byteLength;
       }
       return new Uint8Array();

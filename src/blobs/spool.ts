@@ -14,7 +14,8 @@ export interface Spool {
   readonly isUncached: boolean;
   /** Everything from there on can still be read. */
   isWholeFrom(startBytes: number): boolean;
-  append(chunk: Uint8Array): Promise<void>;
+  /** With `isLastUse` the chunk's memory is freed when it is written (StagedBlob). */
+  append(chunk: Uint8Array, isLastUse?: boolean): Promise<void>;
   /** Resolves when all accepted bytes can be read back. */
   flush(): Promise<void>;
   /** Readers may go up to here; it never moves back. */
@@ -29,7 +30,10 @@ export interface Spool {
   isStill(digest: Digest): Promise<boolean>;
   /** Ends it without a result: the bytes go, readers get the error. Idempotent. */
   fail(error: Error): Promise<void>;
-  /** All bytes from `start` to `end` (exclusive; default: the final size) as they are released. Throws the spool's error, or the signal's reason. */
+  /**
+   * All bytes from `start` to `end` (exclusive; default: the final size) as they are released. A piece is there until the next is asked for: whoever
+   * keeps it longer copies it. Throws the spool's error, or the signal's reason.
+   */
   follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array>;
   /** Gives up the file handle once the last reader is gone. The bytes stay when it is `kept`; else they go then. */
   close(isKept?: boolean): Promise<void>;
@@ -81,14 +85,19 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
         if (failure !== undefined) throw failure;
         const limit = Math.min(releasedBytes, staged.sizeBytes, end ?? Number.MAX_SAFE_INTEGER);
         if (at < limit) {
-          const chunk =
+          const { bytes, release } =
             staged.isUncached === true
-              ? await readSome(staged, at, Math.min(blockBytes, limit - at))
+              ? { bytes: await readSome(staged, at, Math.min(blockBytes, limit - at)), release: () => undefined }
               : await blocks.read(at, limit, staged.sizeBytes);
-          // The bytes may have turned out wrong while they were read.
-          if (failure !== undefined) throw failure;
-          yield chunk;
-          reader.at += chunk.byteLength;
+          const { byteLength } = bytes;
+          try {
+            // The bytes may have turned out wrong while they were read.
+            if (failure !== undefined) throw failure;
+            yield bytes;
+          } finally {
+            release();
+          }
+          reader.at += byteLength;
           staged.onRead?.();
           continue;
         }
@@ -111,10 +120,10 @@ export async function openSpool(staged: StagedBlob, algorithm: DigestAlgorithm):
       return staged.isUncached === true;
     },
     isWholeFrom: (startBytes) => staged.isWholeFrom?.(startBytes) ?? true,
-    append: async (chunk) => {
+    append: async (chunk, isLastUse) => {
       hash.update(chunk);
       acceptedBytes += chunk.byteLength;
-      await staged.append(chunk);
+      await staged.append(chunk, isLastUse);
     },
     flush: () => staged.flush(),
     release: (upToBytes) => {

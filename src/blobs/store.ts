@@ -35,8 +35,11 @@ export interface StagedBlob {
   readonly id: string;
   /** Bytes that can be read back. */
   readonly sizeBytes: number;
-  /** Queues bytes for writing; resolves when the queue has room again, rejects when a write has failed. The chunk is the object's from now on. */
-  append(chunk: Uint8Array): Promise<void>;
+  /**
+   * Queues bytes for writing; resolves when the queue has room again, rejects when a write has failed. The chunk is the object's from now on;
+   * with `isLastUse` its memory is, too: it is freed when the disk has the bytes, and the chunk is empty then.
+   */
+  append(chunk: Uint8Array, isLastUse?: boolean): Promise<void>;
   /** Resolves when all appended bytes can be read back. */
   flush(): Promise<void>;
   /** Bytes from `start`, at most `lengthMax`; shorter only at the present end. Also when it was closed or committed. */

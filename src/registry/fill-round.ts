@@ -260,7 +260,7 @@ async function receive(
     if (spool.isUncached && !isTrusted && (round.totalBytes ?? spool.acceptedBytes + chunk.byteLength) > smallBlobMaxBytes)
       throw new UnprovenInMemory('the disk is full');
     await wanted.pace?.()?.(chunk.byteLength, parts.signal);
-    await spool.append(chunk);
+    await spool.append(chunk, true);
     if (!isTrusted) continue;
     round.trustedBytes = spool.acceptedBytes;
     const mayGoTo = round.trustedBytes - holdBackBytes;

@@ -266,7 +266,7 @@ export async function read(simulation: Simulation, start: number, leaving: Abort
   const chunks: Uint8Array[] = [];
   try {
     if (!(await simulation.fill.readable(start, leaving))) await simulation.fill.settled;
-    for await (const chunk of simulation.fill.follow(start, undefined, leaving)) chunks.push(chunk);
+    for await (const chunk of simulation.fill.follow(start, undefined, leaving)) chunks.push(new Uint8Array(chunk));
     return { bytes: Buffer.concat(chunks), failure: undefined };
   } catch (failure) {
     return { bytes: Buffer.concat(chunks), failure };

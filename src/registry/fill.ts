@@ -45,8 +45,8 @@ export interface Fill {
   /** A reader who comes now can still have everything from there on. */
   isWholeFrom(start: number): boolean;
   /**
-   * The bytes from `start` to `end` (exclusive) as they may be read. Throws what the fill failed with, and when bytes that were given out
-   * turn out wrong: the reader must be cut off.
+   * The bytes from `start` to `end` (exclusive) as they may be read; each piece is there until the next is asked for, whoever keeps it longer
+   * copies it. Throws what the fill failed with, and when bytes that were given out turn out wrong: the reader must be cut off.
    */
   follow(start: number, end: number | undefined, signal: AbortSignal): AsyncGenerator<Uint8Array>;
 }

@@ -150,9 +150,9 @@ function withFaults(store: BlobStore, faults: DiskFaults): BlobStore {
     set onGrowth(listener) {
       staged.onGrowth = listener;
     },
-    append: (chunk) => {
+    append: (chunk, isLastUse) => {
       const code = faults.append;
-      return code === undefined ? staged.append(chunk) : Promise.reject(new BlobStoreError(code, 'cannot write'));
+      return code === undefined ? staged.append(chunk, isLastUse) : Promise.reject(new BlobStoreError(code, 'cannot write'));
     },
     flush: staged.flush,
     read: staged.read,

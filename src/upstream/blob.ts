@@ -13,7 +13,7 @@ export interface BlobAnswer {
   /** The size of the whole blob, when the source or the caller told it. */
   readonly totalBytes?: number;
   /**
-   * Single use. Bytes come as they arrive and wait for the reader. Ends only at the announced end; otherwise it throws, after the bytes
+   * Single use. Bytes come as they arrive and wait for the reader, whose own they are from then on. Ends only at the announced end; otherwise it throws, after the bytes
    * before it: `truncated`, `stalled`, `aborted`, or `bad-answer` for more bytes than there may be. Leaving the loop closes the connection.
    */
   readonly body: AsyncIterable<Uint8Array>;

@@ -163,7 +163,7 @@ async function receive(engine: Engine, digest: string, startBytes: number): Prom
       case 'file':
         return { bytes: Buffer.from(await Bun.file(answer.path).slice(startBytes).arrayBuffer()), isWhole: true };
       case 'arriving':
-        for await (const chunk of answer.follow(startBytes, undefined, new AbortController().signal)) chunks.push(chunk.slice());
+        for await (const chunk of answer.follow(startBytes, undefined, new AbortController().signal)) chunks.push(new Uint8Array(chunk));
         return { bytes: Buffer.concat(chunks), isWhole: true };
       case 'known':
         throw new Error('only the size is known');

@@ -53,7 +53,7 @@ async function start(trusts: readonly ('authority' | 'digest-only')[]): Promise<
       if (answer.kind !== 'arriving') throw new Error(`it is ${answer.kind}`);
       expect(answer.sizeBytes).toBe(sizeBytes);
       const chunks: Uint8Array[] = [];
-      for await (const chunk of answer.follow(from, to, never)) chunks.push(chunk);
+      for await (const chunk of answer.follow(from, to, never)) chunks.push(new Uint8Array(chunk));
       return Buffer.concat(chunks);
     },
   };

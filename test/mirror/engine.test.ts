@@ -186,7 +186,7 @@ describe('a reader', () => {
     await Bun.sleep(20);
     expect(digestOf(await bytesOf(answer))).toBe(layer.digest);
     const chunks: Uint8Array[] = [];
-    for await (const chunk of answer.follow(1000, 2000, new AbortController().signal)) chunks.push(chunk);
+    for await (const chunk of answer.follow(1000, 2000, new AbortController().signal)) chunks.push(new Uint8Array(chunk));
     expect(Buffer.concat(chunks).equals(layer.bytes.subarray(1000, 2000))).toBe(true);
   });
 

@@ -176,7 +176,7 @@ export async function bytesOf(answer: BlobAnswer, signal = new AbortController()
       return Buffer.from(await Bun.file(answer.path).arrayBuffer());
     case 'arriving': {
       const chunks: Uint8Array[] = [];
-      for await (const chunk of answer.follow(0, undefined, signal)) chunks.push(chunk);
+      for await (const chunk of answer.follow(0, undefined, signal)) chunks.push(new Uint8Array(chunk));
       return Buffer.concat(chunks);
     }
     case 'known':
