@@ -185,14 +185,21 @@ describe('limits and refusals', () => {
 });
 
 describe('trust', () => {
-  test('a source is clean after three verified deliveries and never before', () => {
+  test('a source is clean after three verified deliveries of 8 MiB in all and never before', () => {
     const { health, report } = setUp();
-    report('ok', { verified: true });
-    report('ok');
-    report('ok', { verified: true });
+    const bytes = 4 * 1024 * 1024;
+    report('ok', { verified: true, bytes });
+    report('ok', { bytes });
+    report('ok', { verified: true, bytes });
     expect(health.clean('a')).toBe(false);
-    report('ok', { verified: true });
+    report('ok', { verified: true, bytes: 10 });
     expect(health.clean('a')).toBe(true);
+  });
+
+  test('many small deliveries make no source clean', () => {
+    const { health, report } = setUp();
+    for (let count = 0; count < 1000; count++) report('ok', { verified: true, bytes: 1000 });
+    expect(health.clean('a')).toBe(false);
   });
 
   test('a wrong digest quarantines it for ten minutes and takes the record away', () => {

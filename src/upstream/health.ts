@@ -100,7 +100,7 @@ export interface SourceHealth extends UpstreamObserver {
   /** It delivered wrong content: last in rank and not believed on tags for ten minutes, and no longer clean. */
   quarantine(sourceId: string, evidence: string): void;
   isQuarantined(sourceId: string): boolean;
-  /** At least three verified deliveries since the last wrong one, if any. */
+  /** At least three verified deliveries of 8 MiB in all since the last wrong one, if any. */
   clean(sourceId: string): boolean;
   /**
    * All of them, best first: those that may be asked, not quarantined, not failing, with pull quota left (unless HEADs or blobs are asked
@@ -125,6 +125,8 @@ export const healthNumbers = {
   /** Of an authority, and of any source that asks for a login. */
   shortRefusalMs: 60_000,
   cleanDeliveries: 3,
+  /** What a source delivered in small pieces says nothing on how it delivers large ones (containerd does not get over a lie at once). */
+  cleanBytes: 8 * 1024 * 1024,
 } as const;
 
 /** `onOutcome` hears of every report, after it was counted. `logins` is the client's, for what it knows of quotas. */
@@ -164,10 +166,14 @@ export function createSourceHealth(options: {
     track.quarantinedUntilMs = clock.monotonicMs() + healthNumbers.quarantineMs;
     track.evidence = evidence.slice(0, 500);
     track.verifiedInARow = 0;
+    track.verifiedBytes = 0;
   };
 
   const isQuarantined = (sourceId: string): boolean => (tracks.get(sourceId)?.quarantinedUntilMs ?? 0) > clock.monotonicMs();
-  const isClean = (sourceId: string): boolean => (tracks.get(sourceId)?.verifiedInARow ?? 0) >= healthNumbers.cleanDeliveries;
+  const isClean = (sourceId: string): boolean => {
+    const track = tracks.get(sourceId);
+    return track !== undefined && track.verifiedInARow >= healthNumbers.cleanDeliveries && track.verifiedBytes >= healthNumbers.cleanBytes;
+  };
 
   const succeed = (track: Track, now: number): void => {
     const after = afterSuccess(track.breaker, now);
@@ -205,7 +211,10 @@ export function createSourceHealth(options: {
       case 'ok':
         if (outcome.isProbe === true && track.breaker.kind === 'open') track.breaker = beginTrial(track.breaker, now);
         succeed(track, now);
-        if (outcome.verified === true) track.verifiedInARow++;
+        if (outcome.verified === true) {
+          track.verifiedInARow++;
+          track.verifiedBytes += outcome.bytes ?? 0;
+        }
         if (repository !== undefined) track.refusals.delete(repository);
         return;
       case 'down':

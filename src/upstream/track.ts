@@ -46,6 +46,8 @@ export interface Track {
   quarantinedUntilMs: number;
   evidence: string | undefined;
   verifiedInARow: number;
+  /** Bytes of them. */
+  verifiedBytes: number;
   successShare: number;
   failingUntilMs: number;
   averageMs: number | undefined;
@@ -78,6 +80,7 @@ export function newTrack(): Track {
     quarantinedUntilMs: 0,
     evidence: undefined,
     verifiedInARow: 0,
+    verifiedBytes: 0,
     successShare: 1,
     failingUntilMs: 0,
     averageMs: undefined,

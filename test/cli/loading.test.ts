@@ -47,7 +47,7 @@ describe('what is loaded', () => {
       const { files, packages } = loadedBy(`src/cli/${command}.ts`);
       for (const name of heavy) expect(packages).not.toContain(name);
       for (const file of files)
-        expect(file).toMatch(/^(src\/(cli|config|lib)\/|src\/api\/(source-|preset-)?schemas\.ts$|presets\/\w+\.json$|package\.json$)/);
+        expect(file).toMatch(/^(src\/(cli|config|lib|oci)\/|src\/api\/(source-|preset-)?schemas\.ts$|presets\/\w+\.json$|package\.json$)/);
     });
   }
 });

@@ -65,10 +65,7 @@ describe.skipIf(!ready)('the worst a first source can do', () => {
     images = await testImages();
     folder = mkdtempSync(join(tmpdir(), 'worst-rows-'));
     port = await freePort();
-    [containerd, engine] = await Promise.all([
-      startContainerd(),
-      startDockerEngine({ 'registry-mirrors': [`http://127.0.0.1:${port}`], 'max-download-attempts': 1 }),
-    ]);
+    [containerd, engine] = await Promise.all([startContainerd(), startDockerEngine({ 'registry-mirrors': [`http://127.0.0.1:${port}`] })]);
   }, 300_000);
 
   afterAll(async () => {

@@ -230,10 +230,10 @@ describe('a stored file that was damaged behind our back', () => {
             registry.port,
             `GET ${path} HTTP/1.1\r\nHost: a\r\n${headers}Connection: close\r\nAuthorization: ${basicOf(registry.admin)}\r\n\r\n`,
           );
-          expect([content, headers, answer.statuses]).toEqual([content, headers, [500]]);
+          expect([content, headers, answer.statuses]).toEqual([content, headers, [503]]);
         }
       }
-      expect(failuresIn(registry).join('\n')).toContain('it is damaged');
+      expect(failuresIn(registry).join('\n')).toContain('blob.damaged');
       // The client is told nothing of our disk.
       expect(await (await registry.call(path)).text()).not.toContain(registry.dataDir);
     } finally {

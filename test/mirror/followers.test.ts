@@ -180,7 +180,9 @@ describe('a range of a cold blob', () => {
     expect(suffix?.headers.get('content-range')).toBe(`bytes ${sizeBytes - 1000}-${sizeBytes - 1}/${sizeBytes}`);
     expect(suffix?.bytes.equals(layer.bytes.subarray(-1000))).toBe(true);
     expect(last?.bytes.equals(layer.bytes.subarray(-1))).toBe(true);
-    expect(all[0]?.bytes(layer.digest)).toBe(sizeBytes);
+    // Ranges far ahead of the fetch are asked for directly; the blob itself is fetched once.
+    const asked = 2 * (sizeBytes - 18_000_000);
+    expect(all[0]?.bytes(layer.digest)).toBeWithin(sizeBytes, sizeBytes + asked);
   });
 
   test('behind its end is 416, and nothing is fetched for it', async () => {

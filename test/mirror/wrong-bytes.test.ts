@@ -163,7 +163,7 @@ describe('a large blob', () => {
   test('of a source with a clean record is passed on as it comes', async () => {
     const registry = 'clean.test';
     for (let times = 0; times < 3; times++) {
-      const { layer, path } = await serveLayer(registry, 1000);
+      const { layer, path } = await serveLayer(registry, 3 * mebibyte);
       expect((await pull(server, path)).digest).toBe(layer.digest);
       const other = imageOf([10]);
       sources.of(registry)[0].add('library/app', other);
