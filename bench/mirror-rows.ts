@@ -79,7 +79,7 @@ export async function killedSourceRows({ quick }: Scope): Promise<Row[]> {
 
 /** p99 of cold pulls while the first source takes connections and answers nothing, against both awake. */
 export async function sleepingSourceRows({ quick }: Scope): Promise<Row[]> {
-  const pulls = quick ? 100 : 300;
+  const pulls = quick ? 100 : 1000;
   const { both, blobs } = await startUpstreams(pulls);
   const measure = async (): Promise<number> => {
     const server = await startOurs({ config: configOf(both) });
