@@ -246,6 +246,7 @@ export function createMirrorBlobs(options: MirrorBlobsOptions): MirrorBlobs {
       const found =
         (await stored(target.name, digest)) ?? ((await linkPublic(target, digest)) ? await stored(target.name, digest) : undefined);
       if (found !== undefined && found !== 'damaged') return { ...found, from: 'miss' };
+      if (found === 'damaged') throw new OciError('UNAVAILABLE', 'the bytes of this blob were damaged on the disk just now; ask again');
       if (!fill.isUncached) throw blobUnknown(digest);
       if (fill.totalBytes === 0) return { kind: 'arriving', sizeBytes: 0, follow: fill.follow, from: 'miss' };
       throw new OciError('UNAVAILABLE', 'the disk is full, and this was passed on without being kept; ask again');
