@@ -1,5 +1,5 @@
-// Many clients of one cold blob: what the upstream gives, when the first byte comes and what memory it takes (issue 3, acceptance line 3). The
-// upstream makes its bytes as they are asked for, so that its disk is no part of it.
+// Many clients of one cold blob: what the upstream gives, when the first byte comes and what memory it takes. The upstream makes
+// its bytes as they are asked for, so that its disk is no part of it.
 
 import { randomBytes } from 'node:crypto';
 import { residentMegabytes, startOurs } from './contenders.ts';

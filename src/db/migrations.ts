@@ -113,6 +113,9 @@ async function addMirrorWords(db: Kysely<Schema>, dialect: Dialect): Promise<voi
   const text = sql.raw(postgres ? 'text collate "C"' : 'text');
   const number = sql.raw(postgres ? 'bigint' : 'integer');
   await sql`alter table tag add column removed_at_ms ${number}`.execute(db);
+  // A page of tags is read from the index alone.
+  await sql`drop index tag_order`.execute(db);
+  await sql`create index tag_order on tag (repository_id, name_folded, name) where removed_at_ms is null`.execute(db);
   await sql`create table listed_referrers (
     repository_id ${number} not null references repository (id) on delete cascade, subject_digest ${text} not null,
     descriptors ${text} not null, listed_at_ms ${number} not null, primary key (repository_id, subject_digest))`.execute(db);

@@ -1,5 +1,6 @@
-// Whether a blob on record is still on the disk as it was (fault F55): its length on each pull, the bytes of a small one when its file has changed and now and then. It must
-// stay cheap: it runs on the serving thread, on every pull. What it finds damaged is fetched or pushed again, and replaced (ingest.ts).
+// Whether a blob on record is still on the disk as it was (fault F55): its length on each pull, the bytes of a small one when its file has
+// changed and now and then. It must stay cheap: it runs on the serving thread, on every pull. What it finds damaged is fetched or pushed again,
+// and replaced (ingest.ts).
 
 import type { BlobStore } from '../blobs/store.ts';
 import type { StoredBlob } from '../db/content.ts';

@@ -1,25 +1,10 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { createFakeClock, type FakeClock } from '../lib/clock.ts';
-import { createSourceHealth, healthNumbers, type Outcome, type SourceHealth } from './health.ts';
+import { createFakeClock } from '../lib/clock.ts';
+import { createSourceHealth, healthNumbers, type SourceHealth } from './health.ts';
+import { outcome, setUp, source } from './health-fixture.ts';
 import type { Source } from './source.ts';
 import type { Verdict } from './verdict.ts';
-
-const source = (id: string, priority = 10): Source => ({
-  id,
-  registry: 'docker.io',
-  url: `https://${id}.example`,
-  trust: 'digest-only',
-  priority,
-  realms: [],
-});
-const outcome = (verdict: Outcome['verdict'], more: Partial<Outcome> = {}): Outcome => ({ verdict, ms: 10, ...more });
-
-function setUp(): { clock: FakeClock; health: SourceHealth; report: (verdict: Outcome['verdict'], more?: Partial<Outcome>) => void } {
-  const clock = createFakeClock();
-  const health = createSourceHealth({ clock });
-  return { clock, health, report: (verdict, more) => health.report('a', outcome(verdict, more)) };
-}
 
 describe('the breaker', () => {
   test('opens at once when no connection can be made, for five seconds first', () => {

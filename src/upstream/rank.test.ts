@@ -1,23 +1,7 @@
 import { describe, expect, test } from 'bun:test';
-import { createFakeClock, type FakeClock } from '../lib/clock.ts';
-import { createSourceHealth, type Outcome, type SourceHealth } from './health.ts';
+import type { SourceHealth } from './health.ts';
+import { outcome, setUp, source } from './health-fixture.ts';
 import type { Source } from './source.ts';
-
-const source = (id: string, priority = 10): Source => ({
-  id,
-  registry: 'docker.io',
-  url: `https://${id}.example`,
-  trust: 'digest-only',
-  priority,
-  realms: [],
-});
-const outcome = (verdict: Outcome['verdict'], more: Partial<Outcome> = {}): Outcome => ({ verdict, ms: 10, ...more });
-
-function setUp(): { clock: FakeClock; health: SourceHealth; report: (verdict: Outcome['verdict'], more?: Partial<Outcome>) => void } {
-  const clock = createFakeClock();
-  const health = createSourceHealth({ clock });
-  return { clock, health, report: (verdict, more) => health.report('a', outcome(verdict, more)) };
-}
 
 describe('a host that redirects lead to', () => {
   const cdn = 'https://cdn.example';

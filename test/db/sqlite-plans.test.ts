@@ -4,12 +4,15 @@
 import type { Database as SqliteFile } from 'bun:sqlite';
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { Kysely } from 'kysely';
+import { findCachedSample } from '../../src/db/canaries.ts';
 import { type CommandArguments, type CommandName, commands, runCommand } from '../../src/db/commands.ts';
 import {
   listReferrers,
   listRepositories,
   listTags,
   prepareContentQueries,
+  readListedReferrers,
+  readManifestsNaming,
   readReferenceTrails,
   readTagTrail,
 } from '../../src/db/content.ts';
@@ -18,9 +21,11 @@ import { migrate } from '../../src/db/migrations.ts';
 import { compileTemplate, type Preparer } from '../../src/db/prepared.ts';
 import { getMeta, prepareProjectQueries } from '../../src/db/projects.ts';
 import type { Schema } from '../../src/db/schema.ts';
+import { readSourceHistory, sumSourceHistory } from '../../src/db/source-history.ts';
 import { kyselyOn } from '../../src/db/sqlite-dialect.ts';
 import { openSqlite } from '../../src/db/sqlite-file.ts';
 import { createStatements } from '../../src/db/sqlite-statements.ts';
+import { listTagPage } from '../../src/db/tag-pages.ts';
 import { prepareUploadQuery } from '../../src/db/uploads.ts';
 import { child, digest, layer, manifest } from './fixture.ts';
 import { source } from './source-cases.ts';
@@ -204,7 +209,15 @@ test('lists and trails scan no table and sort nothing', async () => {
   }
   expect(await badSteps(() => readTagTrail(trx, 'p/r', 't'))).toEqual([]);
   expect(await badSteps(() => getMeta(trx, 'k'))).toEqual([]);
+  expect(await badSteps(() => readListedReferrers(trx, 'p/r', subject))).toEqual([]);
+  expect(await badSteps(() => readManifestsNaming(trx, 'p/r', digest('a'), 5))).toEqual([]);
+  expect(await badSteps(() => listTagPage(trx, { after: 0, limit: 10 }))).toEqual([]);
+  expect(await badSteps(() => readSourceHistory(trx, { source: 's', spanMs: 60_000, sinceMs: 0 }))).toEqual([]);
+  expect(await badSteps(() => sumSourceHistory(trx, { source: 's', sinceMs: 0 }))).toEqual([]);
   // One manifest's references, sorted by kind: as many as it has.
+  // The sample of a registry starts at its project; projects are few.
+  const sample = await badSteps(() => findCachedSample(trx, 'm', 1000));
+  expect(sample.filter((step) => !step.startsWith('SCAN project'))).toEqual([]);
   const trails = await badSteps(() => readReferenceTrails(trx, 'p/r', digest('image')));
   expect(trails.filter((step) => !step.startsWith('USE TEMP B-TREE'))).toEqual([]);
   for (const everything of [true, false]) {

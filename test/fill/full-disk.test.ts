@@ -7,11 +7,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openFilesystemStore } from '../../src/blobs/filesystem.ts';
 import { type BlobStore, BlobStoreError, type StagedBlob } from '../../src/blobs/store.ts';
-import { OciError } from '../../src/oci/errors.ts';
-import { bytesOf, type Engine, startEngine } from '../mirror/engine.ts';
+import { bytesOf, codeOf, type Engine, serveLayer, startEngine } from '../mirror/engine.ts';
 import { breakAt, type FakeSource, flipByte, on, startFakeSource } from '../mirror/fake-source.ts';
 import { until } from '../mirror/harness.ts';
-import { type Content, digestOf, imageOf } from '../mirror/images.ts';
+import { type Content, digestOf } from '../mirror/images.ts';
 import { auditStore, openBlobFiles, stagedFiles } from '../mirror/stored.ts';
 import { requireRoot } from '../support/requirements.ts';
 
@@ -35,22 +34,6 @@ async function start(
   const [first, second = first] = list.map(({ source }) => source);
   if (first === undefined || second === undefined) throw new Error('no sources');
   return { engine, sources: [first, second] };
-}
-async function serve(engine: Engine, sources: readonly FakeSource[], sizeBytes: number): Promise<Content> {
-  const image = imageOf([sizeBytes]);
-  for (const source of new Set(sources)) source.add('library/app', image, 'v1');
-  await engine.manifest('app', image.manifest.digest);
-  const [layer] = image.layers;
-  if (layer === undefined) throw new Error('an image without a layer');
-  return layer;
-}
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-    return 'none';
-  } catch (error) {
-    return error instanceof OciError ? error.code : String(error);
-  }
 }
 const pull = async (engine: Engine, layer: Content): Promise<string> => digestOf(await bytesOf(await engine.blob('app', layer.digest)));
 const alarms = (engine: Engine): number => engine.logs.filter((line) => line.includes('"mirror.disk-full"')).length;
@@ -99,7 +82,7 @@ describe.each(['stage', 'append', 'commit'] as const)('a disk that is full at %s
     async (trust, sizeBytes, afterBytes) => {
       let isFailing = true;
       const { engine, sources } = await start([trust], { wrapStore: failing(step, () => isFailing, afterBytes === 0 ? -1 : afterBytes) });
-      const layer = await serve(engine, sources, sizeBytes);
+      const layer = await serveLayer(engine, sources, sizeBytes);
       const answers = await Promise.all(Array.from({ length: 5 }, () => pull(engine, layer)));
       expect(answers).toEqual(Array.from({ length: 5 }, () => layer.digest));
       await until(() => alarms(engine) === 1);
@@ -121,7 +104,7 @@ describe.each(['stage', 'append', 'commit'] as const)('a disk that is full at %s
 
 test('readers who have bytes when the disk gets full get the rest, and share one request', async () => {
   const { engine, sources } = await start(['authority'], { wrapStore: failing('append', () => true) });
-  const layer = await serve(engine, sources, 40 * mebibyte);
+  const layer = await serveLayer(engine, sources, 40 * mebibyte);
   const answers = await Promise.all([engine.blob('app', layer.digest), engine.blob('app', layer.digest)]);
   for (const bytes of await Promise.all(answers.map((answer) => bytesOf(answer)))) expect(digestOf(bytes)).toBe(layer.digest);
   expect(sources[0].count(layer.digest)).toBe(1);
@@ -130,7 +113,7 @@ test('readers who have bytes when the disk gets full get the rest, and share one
 
 test('wrong bytes are held back as ever: the reader is cut off before the end, and the source set aside', async () => {
   const { engine, sources } = await start(['authority'], { wrapStore: failing('stage', () => true) });
-  const layer = await serve(engine, sources, 12 * mebibyte);
+  const layer = await serveLayer(engine, sources, 12 * mebibyte);
   sources[0].rule(on(layer.digest, flipByte(-1)));
   const answer = await engine.blob('app', layer.digest);
   if (answer.kind !== 'arriving') throw new Error(`it is ${answer.kind}`);
@@ -147,7 +130,7 @@ test('wrong bytes are held back as ever: the reader is cut off before the end, a
 describe('a large blob from a source that is not proven', () => {
   test('is refused with a reason when there is no other, before a byte goes out', async () => {
     const { engine, sources } = await start(['digest-only'], { wrapStore: failing('stage', () => true) });
-    const layer = await serve(engine, sources, 12 * mebibyte);
+    const layer = await serveLayer(engine, sources, 12 * mebibyte);
     expect(await codeOf(engine.blob('app', layer.digest))).toBe('UNAVAILABLE');
     expect(sources[0].count(layer.digest)).toBe(0);
     await expectNothingLeft(engine);
@@ -156,7 +139,7 @@ describe('a large blob from a source that is not proven', () => {
   test('comes from the authority instead, also when the disk gets full in the middle', async () => {
     for (const step of ['stage', 'append'] as const) {
       const { engine, sources } = await start(['digest-only', 'authority'], { wrapStore: failing(step, () => true) });
-      const layer = await serve(engine, sources, 24 * mebibyte);
+      const layer = await serveLayer(engine, sources, 24 * mebibyte);
       expect(await pull(engine, layer)).toBe(layer.digest);
       expect(sources[1].bytes(layer.digest)).toBe(24 * mebibyte);
       await expectNothingLeft(engine);
@@ -166,7 +149,7 @@ describe('a large blob from a source that is not proven', () => {
 
 test('a source that breaks off is continued from the next one, in memory too', async () => {
   const { engine, sources } = await start(['authority', 'authority'], { wrapStore: failing('stage', () => true) });
-  const layer = await serve(engine, sources, 24 * mebibyte);
+  const layer = await serveLayer(engine, sources, 24 * mebibyte);
   sources[0].rule(on(layer.digest, breakAt(15 * mebibyte, 'end')));
   expect(await pull(engine, layer)).toBe(layer.digest);
   expect(sources[1].bytes(layer.digest)).toBe(9 * mebibyte);
@@ -174,7 +157,7 @@ test('a source that breaks off is continued from the next one, in memory too', a
 
 test('a fetch whose only reader leaves ends, and frees its place', async () => {
   const { engine, sources } = await start(['authority'], { fills: 1, wrapStore: failing('stage', () => true) });
-  const [layer, next] = [await serve(engine, sources, 24 * mebibyte), await serve(engine, sources, 1000)];
+  const [layer, next] = [await serveLayer(engine, sources, 24 * mebibyte), await serveLayer(engine, sources, 1000)];
   const answer = await engine.blob('app', layer.digest);
   if (answer.kind !== 'arriving') throw new Error(`it is ${answer.kind}`);
   for await (const _ of answer.follow(0, undefined, never)) break;
@@ -191,7 +174,7 @@ test('below the reserve what is here is served, what is not is passed on', async
     sizeBytes: 0,
   };
   const { engine, sources } = await start(['authority'], { minimumFree });
-  const [here, absent] = [await serve(engine, sources, 1000), await serve(engine, sources, 1000)];
+  const [here, absent] = [await serveLayer(engine, sources, 1000), await serveLayer(engine, sources, 1000)];
   await pull(engine, here);
   percent = 101;
   expect(await pull(engine, here)).toBe(here.digest);
@@ -219,9 +202,9 @@ describe.skipIf(!requireRoot())('a real file system that is full', () => {
     const small = await openFilesystemStore(join(mount, 'blobs'));
     const { engine, sources } = await start(['authority'], { wrapStore: () => small });
     const [fits, tooLarge, later] = [
-      await serve(engine, sources, 4 * mebibyte),
-      await serve(engine, sources, 40 * mebibyte),
-      await serve(engine, sources, 10 * mebibyte),
+      await serveLayer(engine, sources, 4 * mebibyte),
+      await serveLayer(engine, sources, 40 * mebibyte),
+      await serveLayer(engine, sources, 10 * mebibyte),
     ];
     expect(await pull(engine, fits)).toBe(fits.digest);
     expect(await pull(engine, tooLarge)).toBe(tooLarge.digest);

@@ -4,10 +4,10 @@
 import { afterEach, expect, test } from 'bun:test';
 import { readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { bytesOf, type Engine, startEngine } from '../mirror/engine.ts';
+import { bytesOf, type Engine, serveLayer, startEngine } from '../mirror/engine.ts';
 import { type FakeSource, startFakeSource } from '../mirror/fake-source.ts';
 import { basic, until } from '../mirror/harness.ts';
-import { type Content, digestOf, imageOf, randomContent } from '../mirror/images.ts';
+import { type Content, digestOf, randomContent } from '../mirror/images.ts';
 import { auditStore } from '../mirror/stored.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 
@@ -24,14 +24,6 @@ async function start(): Promise<{ engine: Engine; source: FakeSource }> {
     () => engine.stop(),
   );
   return { engine, source };
-}
-async function serve(engine: Engine, source: FakeSource, sizeBytes: number): Promise<Content> {
-  const image = imageOf([sizeBytes]);
-  source.add('library/app', image, 'v1');
-  await engine.manifest('app', image.manifest.digest);
-  const [layer] = image.layers;
-  if (layer === undefined) throw new Error('an image without a layer');
-  return layer;
 }
 function fileOf(dataDir: string, digest: string): string {
   const hex = digest.slice('sha256:'.length);
@@ -53,7 +45,7 @@ test.each([
   ['emptied', 1000, (file: string) => truncateSync(file, 0)],
 ] as const)('a cached blob whose file is %s is fetched again and replaced', async (_what, sizeBytes, damage) => {
   const { engine, source } = await start();
-  const layer = await serve(engine, source, sizeBytes);
+  const layer = await serveLayer(engine, [source], sizeBytes);
   expect(await pull(engine, layer)).toBe(layer.digest);
   await until(async () => (await engine.blob('app', layer.digest)).kind === 'file');
   // The row is seen a moment before the fetch that made it has ended.
@@ -74,7 +66,7 @@ test.each([
 
 test('a small blob with one byte changed is found by its bytes, and never sent', async () => {
   const { engine, source } = await start();
-  const layer = await serve(engine, source, 1000);
+  const layer = await serveLayer(engine, [source], 1000);
   await bytesOf(await engine.blob('app', layer.digest));
   flip(fileOf(engine.dataDir, layer.digest));
   for (let turn = 0; turn < 3; turn++) expect(await pull(engine, layer)).toBe(layer.digest);
@@ -83,7 +75,7 @@ test('a small blob with one byte changed is found by its bytes, and never sent',
 
 test('with its sources gone a damaged blob is an error, never wrong bytes and never unknown', async () => {
   const { engine, source } = await start();
-  const layer = await serve(engine, source, 1000);
+  const layer = await serveLayer(engine, [source], 1000);
   await pull(engine, layer);
   truncateSync(fileOf(engine.dataDir, layer.digest), 10);
   await source.down();

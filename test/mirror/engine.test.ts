@@ -8,10 +8,10 @@ import type { BlobStore, StagedBlob } from '../../src/blobs/store.ts';
 import { BlobStoreError } from '../../src/blobs/store.ts';
 import type { Database } from '../../src/db/database.ts';
 import { OciError } from '../../src/oci/errors.ts';
-import { bytesOf, type Engine, startEngine } from './engine.ts';
+import { bytesOf, codeOf, type Engine, serveLayer, startEngine } from './engine.ts';
 import { breakAt, type FakeSource, flipByte, on, stall, startFakeSource } from './fake-source.ts';
 import { until } from './harness.ts';
-import { type Content, digestOf, imageOf } from './images.ts';
+import { digestOf, imageOf } from './images.ts';
 import { auditStore, openBlobFiles, stagedFiles } from './stored.ts';
 
 const mebibyte = 1024 * 1024;
@@ -35,23 +35,6 @@ async function start(
   if (first === undefined || second === undefined) throw new Error('no sources');
   running.push({ engine, sources: list.map(({ source }) => source) });
   return { engine, sources: [first, second] };
-}
-/** An image with one layer in all sources; its manifest is pulled. */
-async function serveLayer(engine: Engine, sources: readonly FakeSource[], sizeBytes: number): Promise<Content> {
-  const image = imageOf([sizeBytes]);
-  for (const source of sources) source.add('library/app', image, 'v1');
-  await engine.manifest('app', image.manifest.digest);
-  const [layer] = image.layers;
-  if (layer === undefined) throw new Error('an image without a layer');
-  return layer;
-}
-async function codeOf(work: Promise<unknown>): Promise<string> {
-  try {
-    await work;
-    return 'none';
-  } catch (error) {
-    return error instanceof OciError ? error.code : String(error);
-  }
 }
 
 describe('a source that says nothing', () => {

@@ -15,6 +15,7 @@ import { openSqliteDatabase } from '../../src/db/sqlite.ts';
 import { type Clock, systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import { requireDigest } from '../../src/oci/digest.ts';
+import { OciError } from '../../src/oci/errors.ts';
 import { requireReference, requireRepositoryName } from '../../src/oci/reference.ts';
 import type { BlobAnswer, BlobRequest, ManifestAnswer } from '../../src/registry/answers.ts';
 import { createBlobCheck } from '../../src/registry/blob-check.ts';
@@ -33,6 +34,7 @@ import { createLoginBook } from '../../src/upstream/logins.ts';
 import type { Source } from '../../src/upstream/source.ts';
 import type { UpstreamLimits } from '../../src/upstream/upstream-limits.ts';
 import type { FakeSource } from './fake-source.ts';
+import { type Content, imageOf } from './images.ts';
 
 export interface Engine {
   readonly dataDir: string;
@@ -182,4 +184,22 @@ export async function bytesOf(answer: BlobAnswer, signal = new AbortController()
     case 'known':
       throw new Error('only the size is known');
   }
+}
+
+/** An image with one layer of this size in all sources; its manifest is pulled. */
+export async function serveLayer(engine: Engine, sources: readonly FakeSource[], sizeBytes: number): Promise<Content> {
+  const image = imageOf([sizeBytes]);
+  for (const source of new Set(sources)) source.add('library/app', image, 'v1');
+  await engine.manifest('app', image.manifest.digest);
+  const [layer] = image.layers;
+  if (layer === undefined) throw new Error('an image without a layer');
+  return layer;
+}
+
+/** The code of the error that the work ends with; `none` when it ends well. */
+export async function codeOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => 'none',
+    (error: unknown) => (error instanceof OciError ? error.code : String(error)),
+  );
 }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { connect } from 'node:net';
 import type { RunningBreakwater } from '../support/breakwater.ts';
 import { breakAt, type FakeSource, on, status } from './fake-source.ts';
-import { explain, pull, startServer, startSources, until } from './harness.ts';
+import { explain, pull, serveLayer as serveLayerOn, startServer, startSources, until } from './harness.ts';
 import { type Content, digestOf, imageOf } from './images.ts';
 import { auditStore, openBlobFiles, stagedFiles } from './stored.ts';
 
@@ -37,15 +37,7 @@ afterAll(async () => {
   await sources?.stop();
 });
 
-async function serveLayer(registry: string, sizeBytes: number): Promise<{ all: readonly FakeSource[]; layer: Content; path: string }> {
-  const image = imageOf([sizeBytes]);
-  const all = sources.of(registry);
-  for (const source of all) source.add('library/app', image, 'v1');
-  expect((await pull(server, `/v2/${registry}/library/app/manifests/v1`)).status).toBe(200);
-  const [layer] = image.layers;
-  if (layer === undefined) throw new Error('an image without a layer');
-  return { all, layer, path: `/v2/${registry}/library/app/blobs/${layer.digest}` };
-}
+const serveLayer = (registry: string, sizeBytes: number) => serveLayerOn(server, sources, { registry, sizeBytes });
 /** The source sends no further than `bytes` until the gate is opened. */
 function holdAt(source: FakeSource | undefined, layer: Content, bytes: number): { open: () => void } {
   const { promise, resolve } = Promise.withResolvers<void>();

@@ -3,7 +3,7 @@
 
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { type FakeSource, startFakeSource } from './fake-source.ts';
-import { digestOf } from './images.ts';
+import { type Content, digestOf, imageOf } from './images.ts';
 
 export interface SourceSetting {
   readonly source: FakeSource;
@@ -70,6 +70,21 @@ export async function startSources(wanted: Readonly<Record<string, readonly ('au
       await Promise.all(Object.values(registries).flatMap((sources) => sources.map(({ source }) => source.stop())));
     },
   };
+}
+
+/** One layer of this size in all sources of a registry; pulls the manifest by tag, so that the size is known. */
+export async function serveLayer(
+  server: RunningBreakwater,
+  sources: Awaited<ReturnType<typeof startSources>>,
+  { registry, sizeBytes }: { readonly registry: string; readonly sizeBytes: number },
+): Promise<{ readonly all: readonly FakeSource[]; readonly layer: Content; readonly path: string }> {
+  const image = imageOf([sizeBytes]);
+  const all = sources.of(registry);
+  for (const source of all) source.add('library/app', image, 'v1');
+  const pulled = await pull(server, `/v2/${registry}/library/app/manifests/v1`);
+  const [layer] = image.layers;
+  if (pulled.status !== 200 || layer === undefined) throw new Error(`the manifest was answered with ${pulled.status}`);
+  return { all, layer, path: `/v2/${registry}/library/app/blobs/${layer.digest}` };
 }
 
 export interface Pulled {

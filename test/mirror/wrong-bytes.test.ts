@@ -3,8 +3,8 @@
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import type { RunningBreakwater } from '../support/breakwater.ts';
-import { breakAt, type FakeSource, flipByte, on, type Rule, times } from './fake-source.ts';
-import { explain, pull, pullUntilCut, sourceState, startServer, startSources, until } from './harness.ts';
+import { breakAt, flipByte, on, type Rule, times } from './fake-source.ts';
+import { explain, pull, pullUntilCut, serveLayer as serveLayerOn, sourceState, startServer, startSources, until } from './harness.ts';
 import { type Content, imageOf } from './images.ts';
 import { auditStore, openBlobFiles, stagedFiles } from './stored.ts';
 
@@ -41,16 +41,7 @@ afterAll(async () => {
   await sources?.stop();
 });
 
-/** One layer of this size in all sources; pulls the manifest by tag, so that the size is known. */
-async function serveLayer(registry: string, sizeBytes: number): Promise<{ all: readonly FakeSource[]; layer: Content; path: string }> {
-  const image = imageOf([sizeBytes]);
-  const all = sources.of(registry);
-  for (const source of all) source.add('library/app', image, 'v1');
-  expect((await pull(server, `/v2/${registry}/library/app/manifests/v1`)).status).toBe(200);
-  const [layer] = image.layers;
-  if (layer === undefined) throw new Error('an image without a layer');
-  return { all, layer, path: `/v2/${registry}/library/app/blobs/${layer.digest}` };
-}
+const serveLayer = (registry: string, sizeBytes: number) => serveLayerOn(server, sources, { registry, sizeBytes });
 const lies = (layer: Content, at: number): Rule => on(layer.digest, flipByte(at));
 async function partsOf(registry: string, layer: Content) {
   const find = async () => (await explain(server, `${registry}/library/app:v1`)).blobs.find((blob) => blob.digest === layer.digest);
