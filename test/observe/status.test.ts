@@ -69,6 +69,12 @@ test('a mirror that has only some images is called whitelist, one that is gone d
   await until(async () => (await stateOf(whitelist.url)) === 'whitelist', 40_000);
   await until(async () => (await stateOf(authority.url)) === 'up', 40_000);
   await until(async () => (await stateOf(gone.url)) === 'down', 40_000);
+  // Compared with what the authority was heard to say, so at the first probe after the authority's.
+  const isCompared = async (): Promise<boolean> =>
+    (await report(open, basic(open))).registries.some(({ sources }) =>
+      sources.some(({ source, freshness }) => source === whitelist.url && freshness === 'fresh'),
+    );
+  await until(isCompared, 40_000);
   const found = await report(open, basic(open));
   expect(found.states['one.example']).toBe('degraded');
   expect(found.summary).not.toBe('all registries are up');
