@@ -16,6 +16,7 @@ import { createHostGate } from './host-gate.ts';
 import { type ReferrersPage, readReferrersPage, readTagPage, type TagPage } from './listing.ts';
 import { type AskKind, createLoginBook, type LoginBook } from './logins.ts';
 import { type ManifestAnswer, type ManifestHead, manifestAccept, readManifest, readManifestHead } from './manifest.ts';
+import { createOutboundCall, type OutboundCall } from './outbound-call.ts';
 import { createPace } from './pace.ts';
 import type { Quota } from './quota.ts';
 import { createReach, type ReachFor } from './reach.ts';
@@ -68,6 +69,8 @@ export interface UpstreamClient {
   readonly reach: ReachFor;
   /** A small file that is no content of a registry. */
   readonly download: Download;
+  /** A small request to a service that is no registry. */
+  readonly call: OutboundCall;
   /** Aborts what runs and closes the pools. */
   close(): void;
 }
@@ -318,6 +321,8 @@ export function createUpstreamClient(options: {
     reach: createReach({ clock, limits, guard, transport, closing: closing.signal }),
 
     download: createDownload({ clock, limits, transport, closing: closing.signal }),
+
+    call: createOutboundCall({ clock, transport, closing: closing.signal }),
 
     close: () => {
       closing.abort();

@@ -16,8 +16,10 @@ import { UpstreamError } from './verdict.ts';
 export interface HopRequest {
   readonly source: Source;
   readonly url: URL;
-  readonly method: 'GET' | 'HEAD';
+  readonly method: 'GET' | 'HEAD' | 'POST';
   readonly headers: Readonly<Record<string, string>>;
+  /** Of a POST: small, sent again when an address takes no connection. */
+  readonly body?: string;
   /** Its reason must be an UpstreamError (see deadline.ts). It covers the body, too. */
   readonly signal: AbortSignal;
 }
@@ -139,6 +141,7 @@ export function createTransport(parts: {
       const session = await sessions.sessionFor(request.source, url);
       const response = await session.fetch(dialUrl(url, target?.address), {
         method: request.method,
+        ...(request.body === undefined ? {} : { body: request.body }),
         headers: { ...request.headers, host: url.host, 'user-agent': parts.userAgent, 'accept-encoding': 'identity' },
         redirect: 'manual',
         decompress: false,
