@@ -5,17 +5,22 @@ import type { Project } from '../db/projects.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Projects } from '../registry/projects.ts';
 import { errorCodesKey, type RouteGroup } from './environment.ts';
+import { listHeaders, listingQuery, parseListing } from './listing.ts';
 import { apiPrefix } from './policy.ts';
 import { createdProjectSchema, newProjectSchema, type ProjectBody, projectSchema } from './schemas.ts';
 
-const pageSizeDefault = 10;
-const pageSizeMax = 100;
-
-const pageNumber = z.coerce.number().int().min(1).max(1_000_000);
+const listFields = {
+  name: { type: 'text', sortable: true },
+  public: { type: 'boolean' },
+  kind: { type: ['local', 'mirror', 'overlay'] },
+  registry: { type: 'text' },
+  project_id: { type: 'integer', sortable: true },
+  creation_time: { type: 'time', sortable: true },
+  update_time: { type: 'time', sortable: true },
+} as const;
 const listQuery = z.object({
-  page: pageNumber.default(1),
-  page_size: z.coerce.number().int().min(1).max(pageSizeMax).default(pageSizeDefault),
-  name: z.string().max(255).optional().meta({ description: 'part of the name' }),
+  ...listingQuery,
+  name: z.string().min(1).max(255).optional().meta({ description: 'part of the name' }),
   public: z.enum(['true', 'false']).optional(),
   project_name: z.string().max(255).optional().meta({ description: 'with HEAD: whether a project of this name exists' }),
 });
@@ -67,17 +72,20 @@ const remove = createRoute({
 
 export const projectRoutes: RouteGroup = (router, { projects, log }) => {
   router.openapi(list, async (c) => {
-    const { page, page_size: pageSize, name, public: isPublic, project_name: exact } = c.req.valid('query');
-    const all = await projects.list();
+    const { name, public: isPublic, project_name: exact, ...sent } = c.req.valid('query');
+    const all = c.req.raw.method === 'HEAD' && exact !== undefined ? await projects.list() : [];
     if (c.req.raw.method === 'HEAD' && exact !== undefined && !all.some((project) => project.name === exact)) throw unknownProject(exact);
-    const wanted = all.filter(
-      (project) =>
-        (name === undefined || project.name.includes(name)) && (isPublic === undefined || project.isPublic === (isPublic === 'true')),
-    );
-    c.header('x-total-count', String(wanted.length));
-    const links = pageLinks(c.req.url, { page, pageSize, count: wanted.length });
-    if (links !== '') c.header('link', links);
-    return c.json(wanted.slice((page - 1) * pageSize, page * pageSize).map(present), 200);
+    const listing = parseListing(sent, listFields);
+    const { projects: found, count } = await projects.page('all', {
+      ...listing,
+      conditions: [
+        ...listing.conditions,
+        ...(name === undefined ? [] : [{ field: 'name', kind: 'part', value: name } as const]),
+        ...(isPublic === undefined ? [] : [{ field: 'public', kind: 'exact', value: isPublic === 'true' } as const]),
+      ],
+    });
+    for (const [header, value] of Object.entries(listHeaders(c.req.url, listing, count))) c.header(header, value);
+    return c.json(found.map(present), 200);
   });
 
   router.openapi(create, async (c) => {
@@ -129,18 +137,6 @@ function present(project: Project): ProjectBody {
     ...(project.registry === undefined ? {} : { registry: project.registry }),
     allows_sparse: project.allowsSparse,
   };
-}
-
-/** `Link` with rel prev and next (RFC 8288), relative to the host; empty when there is one page. */
-function pageLinks(url: string, { page, pageSize, count }: { page: number; pageSize: number; count: number }): string {
-  const link = (to: number, rel: string): string => {
-    const target = new URL(url);
-    target.searchParams.set('page', String(to));
-    target.searchParams.set('page_size', String(pageSize));
-    return `<${target.pathname}${target.search}>; rel="${rel}"`;
-  };
-  const links = [...(page > 1 ? [link(page - 1, 'prev')] : []), ...(page * pageSize < count ? [link(page + 1, 'next')] : [])];
-  return links.join(', ');
 }
 
 function nameOf(principal: { readonly kind: string; readonly name?: string }): string {

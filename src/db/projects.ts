@@ -16,7 +16,7 @@ export interface Project {
   readonly createdAtMs: number;
 }
 
-interface ProjectRow {
+export interface ProjectRow {
   id: number;
   name: string;
   kind: ProjectKind;
@@ -25,6 +25,8 @@ interface ProjectRow {
   allows_sparse: number;
   created_at_ms: number;
 }
+
+export const projectColumns = ['id', 'name', 'kind', 'is_public', 'registry', 'allows_sparse', 'created_at_ms'] as const;
 
 export interface ProjectQueries {
   byName(name: string): Promise<Project | undefined>;
@@ -41,14 +43,14 @@ export function prepareProjectQueries(database: Preparer): ProjectQueries {
     selectProject(read).where('registry', '=', value('registry')).where('kind', '=', 'mirror').orderBy('id').limit(1).compile(),
   );
   return {
-    byName: async (name) => toProject(await byName.first({ name })),
-    mirrorOf: async (registry) => toProject(await mirrorOf.first({ registry })),
+    byName: async (name) => toProjectIf(await byName.first({ name })),
+    mirrorOf: async (registry) => toProjectIf(await mirrorOf.first({ registry })),
   };
 }
 
 export async function listProjects(read: Kysely<Schema>): Promise<Project[]> {
   const rows = await selectProject(read).orderBy('name').execute();
-  return rows.map((row) => toProject(row) as Project);
+  return rows.map(toProject);
 }
 
 export async function getMeta(read: Kysely<Schema>, key: string): Promise<string | undefined> {
@@ -91,7 +93,7 @@ export async function createProject({ trx, nowMs }: CommandContext, args: NewPro
     .execute();
   const created = (inserted[0]?.numInsertedOrUpdatedRows ?? 0n) > 0n;
   if (!created && args.ifAbsent !== true) throw new OciError('CONFLICT', `a project named ${args.name} exists already`);
-  return toProject(await selectProject(trx).where('name', '=', args.name).executeTakeFirstOrThrow()) as Project;
+  return toProject(await selectProject(trx).where('name', '=', args.name).executeTakeFirstOrThrow());
 }
 
 /** The mirror project of a configured registry: made when absent; its visibility follows the configuration. */
@@ -169,12 +171,15 @@ export async function ensureRepository(
   return row.id;
 }
 
-function selectProject(read: Kysely<Schema>) {
-  return read.selectFrom('project').select(['id', 'name', 'kind', 'is_public', 'registry', 'allows_sparse', 'created_at_ms']);
+function toProjectIf(row: ProjectRow | undefined): Project | undefined {
+  return row === undefined ? undefined : toProject(row);
 }
 
-function toProject(row: ProjectRow | undefined): Project | undefined {
-  if (row === undefined) return undefined;
+function selectProject(read: Kysely<Schema>) {
+  return read.selectFrom('project').select(projectColumns);
+}
+
+export function toProject(row: ProjectRow): Project {
   return {
     id: row.id,
     name: row.name,

@@ -1,6 +1,8 @@
 // Projects: listing, creating, deleting. Rights were decided by the caller (the API's policy table).
 
 import type { Database } from '../db/database.ts';
+import type { ListWish } from '../db/listing.ts';
+import { listProjectPage, type ProjectField, type ProjectScope } from '../db/project-lists.ts';
 import { listProjects, type Project } from '../db/projects.ts';
 import type { ProjectKind } from '../db/schema.ts';
 import { OciError } from '../oci/errors.ts';
@@ -24,6 +26,8 @@ export interface CreatedProject {
 
 export interface Projects {
   list(): Promise<Project[]>;
+  /** One page of those that may be seen, and how many there are. */
+  page(scope: ProjectScope, wish: ListWish<ProjectField>): Promise<{ projects: Project[]; count: number }>;
   /** BAD_REQUEST for a wish that makes no sense, NAME_INVALID, CONFLICT when the name is taken. */
   create(wish: ProjectWish): Promise<CreatedProject>;
   /** NAME_UNKNOWN, CONFLICT while it holds content. */
@@ -35,6 +39,7 @@ const nameMaxLength = 128;
 export function createProjects({ database, names, cache }: { database: Database; names: NameRules; cache: ProjectCache }): Projects {
   return {
     list: () => listProjects(database.read),
+    page: (scope, wish) => listProjectPage(database, { scope, wish }),
     create: async (wish) => {
       if (wish.name.includes('/') || wish.name.length > nameMaxLength || parseRepositoryName(wish.name) === undefined) {
         throw new OciError('NAME_INVALID', 'a project name has lower-case letters, digits and single separators (. _ -), and no slash');

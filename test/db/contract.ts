@@ -11,6 +11,7 @@ import { manifestCases } from './manifest-cases.ts';
 import { offlineCases } from './offline-cases.ts';
 import { portCases } from './port-cases.ts';
 import { projectCases } from './project-cases.ts';
+import { projectListCases } from './project-list-cases.ts';
 import { sourceCases } from './source-cases.ts';
 import { sourceHistoryCases } from './source-history-cases.ts';
 import { uploadCases } from './upload-cases.ts';
@@ -30,6 +31,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
     };
     for (const cases of [
       projectCases,
+      projectListCases,
       uploadCases,
       blobCases,
       manifestCases,

@@ -19,6 +19,7 @@ import {
 import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
 import { migrate } from '../../src/db/migrations.ts';
 import { compileTemplate, type Preparer } from '../../src/db/prepared.ts';
+import { listProjectPage } from '../../src/db/project-lists.ts';
 import { getMeta, prepareProjectQueries } from '../../src/db/projects.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { readSourceHistory, sumSourceHistory } from '../../src/db/source-history.ts';
@@ -214,6 +215,12 @@ test('lists and trails scan no table and sort nothing', async () => {
   expect(await badSteps(() => listTagPage(trx, { after: 0, limit: 10 }))).toEqual([]);
   expect(await badSteps(() => readSourceHistory(trx, { source: 's', spanMs: 60_000, sinceMs: 0 }))).toEqual([]);
   expect(await badSteps(() => sumSourceHistory(trx, { source: 's', sinceMs: 0 }))).toEqual([]);
+  // Projects are few: a list of them may look at each, by its name's index.
+  const wish = { conditions: [{ field: 'name', kind: 'part', value: 'a' } as const], order: [], offset: 0, limit: 10 };
+  for (const scope of ['all', { publicToo: true, ids: [1, 2] }] as const) {
+    const steps = await badSteps(() => listProjectPage({ read: trx, dialect: 'sqlite' }, { scope, wish }));
+    expect(steps.filter((step) => !/^SCAN (project|json_each)\b/.test(step))).toEqual([]);
+  }
   // One manifest's references, sorted by kind: as many as it has.
   // The sample of a registry starts at its project; projects are few.
   const sample = await badSteps(() => findCachedSample(trx, 'm', 1000));
