@@ -20,7 +20,7 @@ import { createAuthentication } from './http/authentication.ts';
 import { createDistribution } from './http/distribution.ts';
 import { errorResponse, statusOf } from './http/errors.ts';
 import { createMonitoring } from './http/monitoring.ts';
-import { createOriginOf } from './http/origin.ts';
+import { createClients } from './http/origin.ts';
 import { startServer } from './http/server.ts';
 import { createTokenService } from './http/token-service.ts';
 import { startWarmSchedules } from './jobs/warm-schedule.ts';
@@ -254,7 +254,7 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
       distribution,
       tokenService: createTokenService({ tokens, passwords, policy, names, service }),
       authentication,
-      originOf: createOriginOf({
+      clients: createClients({
         externalUrl: config.externalUrl,
         trustedProxies: config.trustedProxies,
         hasTls: config.tls !== undefined,

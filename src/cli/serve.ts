@@ -78,7 +78,8 @@ function welcome(config: Config, port: number, newAdminPassword: string | undefi
   const isAny = hostname === '0.0.0.0' || hostname === '::';
   const host = isAny ? 'localhost' : hostname.includes(':') ? `[${hostname}]` : hostname;
   const url = `${scheme}://${host}:${port}`;
-  const mirror = config.externalUrl ?? url;
+  // Docker takes no path here before its version 25.
+  const mirror = config.externalUrl === undefined ? url : new URL(config.externalUrl).origin;
   const lines = [
     `Breakwater is ready at ${url}`,
     `  data folder   ${config.dataDir}`,

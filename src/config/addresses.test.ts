@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'bun:test';
 import fc from 'fast-check';
-import { formatListen, parseCidr, parseListen, parseOrigin, parseProxyUrl, parseSourceUrl } from './addresses.ts';
+import { formatListen, parseCidr, parseExternalUrl, parseListen, parseOrigin, parseProxyUrl, parseSourceUrl } from './addresses.ts';
 
 describe('listen', () => {
   test.each([
@@ -103,6 +103,14 @@ describe('URLs', () => {
     expect(parseOrigin('https://auth.docker.io/token')).toBeUndefined();
   });
 
+  test('the address of the server may have a path that is none of its own', () => {
+    expect(parseExternalUrl('https://Tools.example/registry-a/')).toBe('https://tools.example/registry-a');
+    expect(parseExternalUrl('https://tools.example/a/b')).toBe('https://tools.example/a/b');
+    expect(parseExternalUrl('http://tools.example:80/')).toBe('http://tools.example');
+    for (const bad of ['v2', 'v2/x', 'api', 'service/token', 'c', 'a//b', 'a b', 'a"b', 'ü'])
+      expect([bad, parseExternalUrl(`https://tools.example/${bad}`)]).toEqual([bad, undefined]);
+  });
+
   test('a proxy is reached by http', () => {
     expect(parseProxyUrl('http://proxy.lan:3128')).toBe('http://proxy.lan:3128');
     expect(parseProxyUrl('https://proxy.lan:3128')).toBeUndefined();
@@ -124,7 +132,7 @@ describe('URLs', () => {
     );
     fc.assert(
       fc.property(texts, (text) => {
-        for (const parse of [parseSourceUrl, parseOrigin, parseProxyUrl]) {
+        for (const parse of [parseSourceUrl, parseOrigin, parseExternalUrl, parseProxyUrl]) {
           const url = parse(text);
           if (url !== undefined) expect(url).not.toMatch(/[@?#]|\/$/);
         }

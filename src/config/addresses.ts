@@ -49,6 +49,17 @@ export function parseOrigin(text: string): string | undefined {
   return url?.pathname === '/' ? url.origin : undefined;
 }
 
+/**
+ * Where clients find the server: an http or https URL, with a path when it does not lie at the root of its host; no slash at the end. The path
+ * may not begin with one of the server's own.
+ */
+export function parseExternalUrl(text: string): string | undefined {
+  const url = parseSourceUrl(text);
+  if (url === undefined) return undefined;
+  const path = url.slice(new URL(url).origin.length);
+  return path === '' || /^(?!\/(?:v2|api|service|c)(?:\/|$))(?:\/[A-Za-z0-9_~][A-Za-z0-9_.~-]{0,62}){1,8}$/.test(path) ? url : undefined;
+}
+
 /** `http://HOST:PORT` or `socks5://HOST:PORT` (also written `socks5h`; names are always resolved there): the egress proxy itself. */
 export function parseProxyUrl(text: string): string | undefined {
   const socks = /^socks5h?:\/\/([^/].*)$/i.exec(text)?.[1];

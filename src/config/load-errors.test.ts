@@ -89,8 +89,8 @@ limits: { blob_bytes: huge }
     ['tls: { certificate: /no/such.pem, private_key: /no/such.key }', /tls.certificate: \/no\/such.pem cannot be read \(ENOENT\)/],
     ['tls: { certificate: /dev/null }', /tls.private_key: is missing; expected the path of a PEM file$/],
     [
-      'external_url: https://registry.example.com/path',
-      /external_url: .* expected an http:\/\/ or https:\/\/ URL with nothing after the port/,
+      'external_url: https://registry.example.com/v2',
+      /external_url: .* expected an http:\/\/ or https:\/\/ URL, such as/,
     ],
   ])('%p', (text, problem) => expect(problemsOf(text)[0]).toMatch(problem));
 

@@ -2,7 +2,7 @@
 // Unknown keys are errors at every level. It reads no file and no environment; load.ts does that and gives the rest of the server `Config`.
 
 import { z } from 'zod';
-import { parseCidr, parseListen, parseOrigin, parseSourceUrl } from './addresses.ts';
+import { parseCidr, parseExternalUrl, parseListen, parseSourceUrl } from './addresses.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
 import { equivalentsSetting, foreignLayersSetting, tagSettings } from './mirror-schema.ts';
 import { metricsSettings, probeSettings, statusSettings } from './observe-schema.ts';
@@ -159,17 +159,18 @@ export const configSchema = z.strictObject({
   data: dataSetting.prefault('./data'),
   external_url: textSetting(
     {
-      about: 'Address under which clients reach the server, when a proxy stands before it. The token realm is built from it.',
-      expected: 'an http:// or https:// URL with nothing after the port, such as https://registry.example.com',
+      about:
+        'Address under which clients reach the server, when a proxy stands before it. The token realm is built from it. It may have a path, when the proxy gives the server only a part of its host; `/v2/` of that host must lead here, too, because Docker and podman know no other place.',
+      expected: 'an http:// or https:// URL, such as https://registry.example.com or https://tools.example.com/registry',
       absent: "the request's own Host",
     },
-    parseOrigin,
+    parseExternalUrl,
   ).optional(),
   trusted_proxies: z
     .array(
       textSetting(
         {
-          about: 'Addresses of proxies whose X-Forwarded-For, X-Forwarded-Proto and X-Forwarded-Host headers are believed.',
+          about: 'Addresses of proxies whose X-Forwarded-For, -Proto, -Host, -Port and -Prefix headers are believed.',
           expected: 'an address block such as 10.0.0.0/8 or fd00::/8',
         },
         parseCidr,

@@ -10,7 +10,7 @@ import type { Authentication } from './authentication.ts';
 import type { Distribution } from './distribution.ts';
 import { errorResponse, internalError } from './errors.ts';
 import type { MonitoringServer } from './monitoring.ts';
-import { isHost, type OriginOf } from './origin.ts';
+import { addBase, type Clients, isHost } from './origin.ts';
 import type { TokenService } from './token-service.ts';
 
 const idleTimeoutS = 120;
@@ -25,7 +25,7 @@ export interface ServerParts {
   readonly distribution: Distribution;
   readonly tokenService: TokenService;
   readonly authentication: Authentication;
-  readonly originOf: OriginOf;
+  readonly clients: Clients;
   readonly api: AdminApi;
   readonly isReady: () => Promise<boolean>;
   readonly log: Log;
@@ -106,10 +106,14 @@ function createHandler(parts: ServerParts): (request: Request, server: Bun.Serve
         knownHost = host;
       }
       const target = splitUrl(request.url);
-      path = target.path;
+      const place = parts.clients.place(target.path, request.headers, () => server.requestIP(request)?.address);
+      path = place.path;
       // A pull may wait long for its first byte (a blob that is verified before it is passed on): no idle timeout until there is an answer.
       server.timeout(request, 0);
-      response = await route(parts, request, target, () => server.requestIP(request)?.address);
+      // Routers of the other APIs read the path from the request itself.
+      const inner = path === target.path || path.startsWith('/v2/') ? request : withPath(request, path, target.query);
+      response = await route(parts, inner, { path, query: target.query }, () => server.requestIP(request)?.address);
+      if (place.base !== '') response = addBase(response, place.base);
       server.timeout(request, idleTimeoutS);
     } catch (error) {
       response = failedAnswer(log, error, method === 'HEAD');
@@ -136,9 +140,14 @@ async function route(
   }
   const monitored = parts.monitoring?.answer(request, path, query);
   if (monitored !== undefined) return monitored;
-  const response = await parts.distribution.handle({ request, path, query, origin: () => parts.originOf(request.headers, peer()) });
+  const response = await parts.distribution.handle({ request, path, query, origin: () => parts.clients.originOf(request.headers, peer()) });
   if (response !== undefined) return response;
   throw new OciError('NOT_FOUND', 'nothing is here; the registry API is below /v2/, the admin API below /api/v2.0/');
+}
+
+function withPath(request: Request, path: string, query: string): Request {
+  const url = new URL(request.url, 'http://localhost');
+  return new Request(`${url.origin}${path}${query === '' ? '' : `?${query}`}`, request);
 }
 
 function plain(status: number, text: string): Response {

@@ -14,7 +14,7 @@ import { openSqliteDatabase } from '../../src/db/sqlite.ts';
 import { createAuthentication } from '../../src/http/authentication.ts';
 import type { BodyPace } from '../../src/http/body.ts';
 import { createDistribution } from '../../src/http/distribution.ts';
-import { createOriginOf } from '../../src/http/origin.ts';
+import { createClients } from '../../src/http/origin.ts';
 import { type ListenOptions, startServer } from '../../src/http/server.ts';
 import { createTokenService } from '../../src/http/token-service.ts';
 import { systemClock } from '../../src/lib/clock.ts';
@@ -118,7 +118,7 @@ export async function startInProcess(options: { bodyPace?: BodyPace } & Omit<Lis
       }),
       tokenService: createTokenService({ tokens, passwords, policy, names, service: 'here' }),
       authentication,
-      originOf: createOriginOf({ externalUrl: undefined, trustedProxies: [], hasTls: listen.tls !== undefined }),
+      clients: createClients({ externalUrl: undefined, trustedProxies: [], hasTls: listen.tls !== undefined }),
       api: { handle: none },
       isReady: async () => true,
       log,

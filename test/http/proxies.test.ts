@@ -40,6 +40,64 @@ describe('the address that clients are sent to', () => {
   }
 });
 
+describe('below a path of a host', () => {
+  const settings: [string, string, Record<string, string>][] = [
+    ['by external_url', 'external_url: https://tools.example/registry-a', {}],
+    [
+      'by what a trusted proxy forwards',
+      'trusted_proxies: [127.0.0.1]',
+      { 'x-forwarded-proto': 'https', 'x-forwarded-host': 'tools.example', 'x-forwarded-prefix': '/registry-a' },
+    ],
+  ];
+  for (const [name, config, headers] of settings) {
+    test(`realm, Location and Link begin with it, ${name}`, async () => {
+      const registry = await startRegistry({ config: `${isolated}${config}\n` });
+      const at = async (path: string, header: string, options: { method?: string; body?: string } = {}): Promise<string | null> => {
+        const json = options.body === undefined ? {} : { 'content-type': 'application/json' };
+        return (await registry.call(path, { ...options, headers: { ...headers, ...json } })).headers.get(header);
+      };
+      try {
+        expect(await realmOf(registry, headers)).toBe('https://tools.example/registry-a/service/token');
+        expect(await at('/registry-a/v2/library/app/blobs/uploads/', 'location', { method: 'POST' })).toStartWith(
+          '/registry-a/v2/library/app/',
+        );
+        const body = JSON.stringify({ name: 'made', kind: 'local' });
+        expect(await at('/registry-a/api/v2.0/projects', 'location', { method: 'POST', body })).toStartWith(
+          '/registry-a/api/v2.0/projects/',
+        );
+        for (const tag of ['1', '2']) await registry.pushImage('library/app', tag);
+        expect(await at('/registry-a/v2/library/app/tags/list?n=1', 'link')).toStartWith('</registry-a/v2/library/app/tags/list?');
+        const token = await registry.call('/registry-a/service/token?scope=repository:library/app:pull', { headers });
+        expect(token.status).toBe(200);
+      } finally {
+        await registry.stop();
+      }
+    });
+  }
+
+  test('with external_url the registry API at the root of the host has no prefix', async () => {
+    const registry = await startRegistry({ config: `${isolated}external_url: https://tools.example/registry-a\n` });
+    try {
+      const begun = await registry.call('/v2/library/app/blobs/uploads/', { method: 'POST' });
+      expect(begun.headers.get('location')).toStartWith('/v2/library/app/blobs/uploads/');
+    } finally {
+      await registry.stop();
+    }
+  });
+
+  test('a prefix of somebody else changes nothing', async () => {
+    const registry = await startRegistry({ config: isolated });
+    try {
+      const headers = { 'x-forwarded-prefix': '/evil', forwarded: 'host=evil.example;proto=https', 'x-real-ip': '1.2.3.4' };
+      const begun = await registry.call('/v2/library/app/blobs/uploads/', { method: 'POST', headers });
+      expect(begun.headers.get('location')).toStartWith('/v2/library/app/blobs/uploads/');
+      expect(await realmOf(registry, headers)).toBe(`${registry.url}/service/token`);
+    } finally {
+      await registry.stop();
+    }
+  });
+});
+
 describe.skipIf(!requireTools('nginx'))('through nginx', () => {
   test('an image is pushed and pulled, and smuggled requests are not answered', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'breakwater-nginx-'));
