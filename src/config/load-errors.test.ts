@@ -88,10 +88,7 @@ limits: { blob_bytes: huge }
     ['limits: { upload_idle_expiry: 8d }', /limits.upload_idle_expiry: is longer than upload_absolute_expiry/],
     ['tls: { certificate: /no/such.pem, private_key: /no/such.key }', /tls.certificate: \/no\/such.pem cannot be read \(ENOENT\)/],
     ['tls: { certificate: /dev/null }', /tls.private_key: is missing; expected the path of a PEM file$/],
-    [
-      'external_url: https://registry.example.com/v2',
-      /external_url: .* expected an http:\/\/ or https:\/\/ URL, such as/,
-    ],
+    ['external_url: https://registry.example.com/v2', /external_url: .* expected an http:\/\/ or https:\/\/ URL, such as/],
   ])('%p', (text, problem) => expect(problemsOf(text)[0]).toMatch(problem));
 
   test.each([
