@@ -96,7 +96,7 @@ export function addBase(response: Response, base: string): Response {
 }
 
 /** A list to check addresses against, from blocks such as `10.0.0.0/8`. */
-export function listNetworks(cidrs: readonly string[]): BlockList {
+function listNetworks(cidrs: readonly string[]): BlockList {
   const list = new BlockList();
   for (const cidr of cidrs) {
     const [address = '', bits] = cidr.split('/');
@@ -106,7 +106,7 @@ export function listNetworks(cidrs: readonly string[]): BlockList {
   return list;
 }
 
-export function isInNetworks(list: BlockList, address: string): boolean {
+function isInNetworks(list: BlockList, address: string): boolean {
   const plain = plainAddress(address);
   return list.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
 }

@@ -46,7 +46,7 @@ export function freePort(): number {
 }
 
 /** A self-signed certificate and its key as PEM files in `folder`. Needs openssl. */
-export function makeCertificate(folder: string, options: { readonly names?: string; readonly days?: number } = {}): void {
+function makeCertificate(folder: string, options: { readonly names?: string; readonly days?: number } = {}): void {
   const names = options.names ?? 'IP:127.0.0.1,DNS:localhost';
   const made = Bun.spawnSync([
     ...[
