@@ -8,7 +8,7 @@ import { LdapFailure } from './ldap-failure.ts';
 import type { LdapEntry, LdapSession } from './ldap-session.ts';
 
 /** Of one person, the nested ones included; what is more is left out. */
-export const groupsMax = 500;
+const groupsMax = 500;
 const nestedLevels = 5;
 /** Members asked for in one search. */
 const membersPerSearch = 50;

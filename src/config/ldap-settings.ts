@@ -108,7 +108,6 @@ export const ldapSettings = z
   });
 
 export type LdapSettings = z.output<typeof ldapSettings>;
-export type LdapSettingsInput = Readonly<Record<string, unknown>>;
 
 /** `ldap://HOST[:PORT]` or `ldaps://…` and nothing after it, in its one normal form; undefined when it is not understood. */
 export function parseLdapUrl(text: string): string | undefined {
