@@ -25,6 +25,7 @@ The command line wins over the environment, which wins over the file:
 |---|---|---|
 | config file | \`--config FILE\` | \`BREAKWATER_CONFIG\` |
 | \`data\` | \`--data DIR\` | \`BREAKWATER_DATA\` |
+| \`master_key_file\` | | \`BREAKWATER_MASTER_KEY_FILE\` |
 | \`listen\` | \`--listen HOST:PORT\` | \`BREAKWATER_LISTEN\` |
 | password of \`admin\`, first start only | | \`BREAKWATER_ADMIN_PASSWORD\` |
 

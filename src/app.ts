@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import pkg from '../package.json' with { type: 'json' };
 import { createApi } from './api/api.ts';
 import type { AccessPolicy } from './auth/access.ts';
+import { openSecrets, type Secrets } from './auth/master-key.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { anonymous, type Principal } from './auth/principal.ts';
 import { openTokens } from './auth/tokens.ts';
@@ -43,6 +44,7 @@ import { createPull } from './registry/pull.ts';
 import { createPush } from './registry/push.ts';
 import { createRepositories } from './registry/repositories.ts';
 import { createSourcePool } from './registry/source-pool.ts';
+import { sealStoredPasswords } from './registry/source-secrets.ts';
 import { createSourceTest } from './registry/source-test.ts';
 import { openSources } from './registry/sources.ts';
 import { createUploads } from './registry/uploads.ts';
@@ -80,12 +82,18 @@ export async function startApp(options: AppOptions): Promise<App> {
     const database = await openSqliteDatabase({ path: join(config.dataDir, 'db', 'breakwater.sqlite'), onFatal: options.onFatal });
     try {
       await requireOwnStore(database, store.identity);
+      const secrets = await openSecrets({ database, config });
+      if (secrets.masterKey.isReadableByOthers)
+        log.warn('master-key.readable-by-others', { file: secrets.masterKey.file, hint: 'chmod 600' });
+      const sealed = await sealStoredPasswords(database, secrets);
+      if (sealed > 0) log.info('sources.passwords-sealed', { sources: sealed });
       const boot = await bootstrap({
         database,
         config,
+        secrets,
         ...(options.adminPassword === undefined ? {} : { adminPassword: options.adminPassword }),
       });
-      const running = await compose({ config, log, store, database });
+      const running = await compose({ config, log, store, database, secrets });
       const { added, changed, removed } = boot.seeded;
       if (added.length + changed.length + removed.length > 0) log.info('sources.seeded', { added: added.length, changed, removed });
       return {
@@ -107,8 +115,14 @@ export async function startApp(options: AppOptions): Promise<App> {
   }
 }
 
-async function compose(options: { config: Config; log: Log; store: Awaited<ReturnType<typeof openFilesystemStore>>; database: Database }) {
-  const { config, log, store, database } = options;
+async function compose(options: {
+  config: Config;
+  log: Log;
+  store: Awaited<ReturnType<typeof openFilesystemStore>>;
+  database: Database;
+  secrets: Secrets;
+}) {
+  const { config, log, store, database, secrets } = options;
   const { limits } = config;
   const clock = systemClock;
   const content = prepareContentQueries(database);
@@ -150,8 +164,9 @@ async function compose(options: { config: Config; log: Log; store: Awaited<Retur
     forgetProjects: projectCache.forget,
     test: createSourceTest({ probes, client, clock }),
     apiCredentials: config.apiCredentials,
+    secrets,
   });
-  const presets = openPresetUpdates({ config, sources, download: client.download, clock, log });
+  const presets = openPresetUpdates({ config, sources, secrets, download: client.download, clock, log });
   const mirror = createMirror({
     content,
     database,

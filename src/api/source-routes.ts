@@ -2,7 +2,7 @@
 
 import { createRoute, z } from '@hono/zod-openapi';
 import { OciError } from '../oci/errors.ts';
-import { changedValues, configOf } from '../registry/source-values.ts';
+import { configOf } from '../registry/source-values.ts';
 import { errorCodesKey, type RouteGroup } from './environment.ts';
 import { apiPrefix } from './policy.ts';
 import { presentDetail, presentSource } from './source-bodies.ts';
@@ -119,7 +119,7 @@ export const sourceRoutes: RouteGroup = (router, { sources, log }) => {
     const wish = c.req.valid('json');
     const names = Object.keys(wish);
     if (names.length === 0) throw new OciError('BAD_REQUEST', 'nothing is to be changed: the body is empty');
-    const { warnings, ...view } = await sources.change(Number(c.req.valid('param').id), (before) => changedValues(before, wish));
+    const { warnings, ...view } = await sources.change(Number(c.req.valid('param').id), wish);
     const { id, registry, url } = view.record;
     log.info('source.changed', { id, registry, url, changed: names, by: nameOf(c.env.principal) });
     return c.json({ ...presentDetail(view), warnings }, 200);

@@ -12,6 +12,8 @@ export interface Config {
   readonly listen: ListenAddress;
   /** Absolute path. */
   readonly dataDir: string;
+  /** Absolute path of the master key; absent: in the data folder. */
+  readonly masterKeyFile?: string;
   /** Origin under which clients reach the server, e.g. `https://registry.example.com`; without it the request's own Host counts. */
   readonly externalUrl?: string;
   /** CIDR blocks (`10.0.0.0/8`) whose X-Forwarded-* headers are believed. */

@@ -10,7 +10,7 @@ import { ConfigError, type ConfigProblem, formatKey } from './error.ts';
 import { describeIssue } from './issue.ts';
 import { choosePresets } from './kept-presets.ts';
 import { registriesOf } from './presets.ts';
-import { type ConfigFile, configSchema, dataSetting, listenSetting } from './schema.ts';
+import { type ConfigFile, configSchema, dataSetting, listenSetting, masterKeySetting } from './schema.ts';
 import { addressOf, readCredentials, readSource, type SourceEntry } from './source-entry.ts';
 import { buildWarm } from './warm-schema.ts';
 import { parseYaml, type YamlFile } from './yaml-file.ts';
@@ -49,12 +49,14 @@ export function loadConfig(options: LoadOptions): Config {
     ['--data', overrides.data],
     ['BREAKWATER_DATA', env['BREAKWATER_DATA']],
   ]);
+  const masterKey = override(masterKeySetting, [['BREAKWATER_MASTER_KEY_FILE', env['BREAKWATER_MASTER_KEY_FILE']]]);
 
   if (!parsed.success) throw new ConfigError(problems);
   const report = (path: readonly PropertyKey[], text: string): void => {
     problems.push(place({ path, text }));
   };
-  const config = buildConfig({ ...parsed.data, listen: listen ?? parsed.data.listen, data: data ?? parsed.data.data }, { env, report });
+  const settings = { ...parsed.data, listen: listen ?? parsed.data.listen, data: data ?? parsed.data.data };
+  const config = buildConfig({ ...settings, master_key_file: masterKey ?? settings.master_key_file }, { env, report });
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
@@ -90,6 +92,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
   return {
     listen: file.listen,
     dataDir: resolve(file.data),
+    ...(file.master_key_file === undefined ? {} : { masterKeyFile: resolve(file.master_key_file) }),
     ...(file.external_url === undefined ? {} : { externalUrl: file.external_url }),
     trustedProxies: file.trusted_proxies,
     anonymousPull: file.anonymous_pull,

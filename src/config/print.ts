@@ -15,6 +15,7 @@ export function printConfig(config: Config): string {
     {
       listen: formatListen(config.listen),
       data: config.dataDir,
+      master_key_file: config.masterKeyFile,
       external_url: config.externalUrl,
       trusted_proxies: config.trustedProxies,
       anonymous_pull: config.anonymousPull,

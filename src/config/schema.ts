@@ -26,6 +26,14 @@ export const dataSetting = plainSetting({
   expected: 'the path of a folder',
 });
 
+/** How BREAKWATER_MASTER_KEY_FILE is read, too. */
+export const masterKeySetting = plainSetting({
+  about:
+    'File of the master key, under which the secrets in the database are sealed: 32 bytes as base64 or hex, made when the database is new and the file absent. Keep it on another volume than the data, and in another backup.',
+  expected: 'the path of a file',
+  absent: '`master.key` in the data folder',
+});
+
 const registry = z.strictObject({
   public: booleanSetting(
     'Everybody may pull through this mirror. Without it a mirror is public unless one of its sources has credentials: what they open is not for everybody.',
@@ -157,6 +165,7 @@ const presets = z.preprocess(
 export const configSchema = z.strictObject({
   listen: listenSetting.prefault('0.0.0.0:5000'),
   data: dataSetting.prefault('./data'),
+  master_key_file: masterKeySetting.optional(),
   external_url: textSetting(
     {
       about:

@@ -8,6 +8,7 @@ import type { CommandContext } from './context.ts';
 import { createAccount } from './identity.ts';
 import { addPins, removePins } from './pins.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
+import { replaceSealed } from './sealed-columns.ts';
 import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
 import { recordSourceHistory } from './source-history.ts';
 import { reconcileSources } from './source-seeds.ts';
@@ -51,6 +52,7 @@ export const commands = {
   removePins,
   createWarmup,
   endWarmup,
+  replaceSealed,
 };
 
 export type CommandName = keyof typeof commands;

@@ -17,7 +17,9 @@ export interface SeedRegistry {
   readonly origin: Exclude<SourceOrigin, 'api'>;
   /** Of the registry's own settings, without its sources. */
   readonly hash: string;
-  readonly sources: readonly (SourceValues & { readonly hash: string })[];
+  /** How the same entry was hashed before: it counts as unchanged. */
+  readonly formerHash?: string;
+  readonly sources: readonly (SourceValues & { readonly hash: string; readonly formerHash?: string })[];
 }
 
 /** `REGISTRY URL` of each row that was touched. */
@@ -45,6 +47,10 @@ export async function reconcileSources(context: CommandContext, args: { registri
     changed: [],
     removed: [],
   };
+  for (const registry of args.registries) {
+    await renewHash(work, { registry: registry.name, url: '', hash: registry.hash, formerHash: registry.formerHash });
+    for (const { url, hash, formerHash } of registry.sources) await renewHash(work, { registry: registry.name, url, hash, formerHash });
+  }
   for (const registry of args.registries) await plantRegistry(work, registry);
   await removeGone(work, args.registries, seeds);
   return { added: work.added, changed: work.changed, removed: work.removed };
@@ -71,7 +77,7 @@ async function plantRegistry(work: Work, registry: SeedRegistry): Promise<void> 
     .where('name', '=', name)
     .execute();
   if (isOwnNew) await keepSeed(context, { registry: name, url: '', hash: registry.hash });
-  for (const { hash, ...values } of fresh) {
+  for (const { hash, formerHash: _former, ...values } of fresh) {
     const found = await findSourceByUrl(trx, name, values.url);
     if (found === undefined) await insertSource(context, { registry: name, origin, values });
     else {
@@ -139,6 +145,16 @@ async function leaveRegistry({ trx, nowMs }: CommandContext, name: string): Prom
     return;
   }
   await trx.updateTable('source_registry').set({ origin: 'api', updated_at_ms: nowMs }).where('name', '=', name).execute();
+}
+
+async function renewHash(
+  { context, known }: Work,
+  seed: { registry: string; url: string; hash: string; formerHash?: string | undefined },
+): Promise<void> {
+  const { registry, url, hash, formerHash } = seed;
+  if (formerHash === undefined || known.get(keyOf(registry, url)) !== formerHash) return;
+  await keepSeed(context, { registry, url, hash });
+  known.set(keyOf(registry, url), hash);
 }
 
 async function keepSeed({ trx }: CommandContext, seed: { registry: string; url: string; hash: string }): Promise<void> {

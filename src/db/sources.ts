@@ -1,13 +1,14 @@
 // Registries and their sources as rows: where content may be fetched from, changed while the server runs. Reads; the writes are in
-// source-commands.ts. Passwords that were given inline are in `credentials`: nothing here may be logged or shown as it is.
+// source-commands.ts. Passwords that were given inline are in `credentials`, sealed (registry/source-secrets.ts).
 
 import type { Kysely } from 'kysely';
 import type { Schema, SourceOrigin } from './schema.ts';
 
-/** One login of a source. Exactly one of `password`, `passwordFile`, `passwordEnv` with a `username`, or a `helper` program that prints both. */
+/** One login of a source. Exactly one of `sealed`, `passwordFile`, `passwordEnv` with a `username`, or a `helper` program that prints both. */
 export interface StoredCredential {
   readonly username?: string;
-  readonly password?: string;
+  /** The password, sealed for the place of this row (registry, URL) and its index in the list. */
+  readonly sealed?: string;
   /** Path of a file, read when it is needed. */
   readonly passwordFile?: string;
   /** Name of an environment variable of the server. */
@@ -83,6 +84,29 @@ export async function findSource(read: Kysely<Schema>, id: number): Promise<Sour
 export async function findSourceByUrl(read: Kysely<Schema>, registry: string, url: string): Promise<SourceRecord | undefined> {
   const row = await read.selectFrom('source').selectAll().where('registry', '=', registry).where('url', '=', url).executeTakeFirst();
   return row === undefined ? undefined : toSourceRecord(row);
+}
+
+/** A login as a row of an older version holds it. */
+interface PlainCredential {
+  readonly username?: string;
+  readonly password?: string;
+}
+
+/** Sources whose passwords lie in the row as they were given: written by a version that did not seal them. */
+export async function listPlainCredentials(
+  read: Kysely<Schema>,
+): Promise<readonly { registry: string; url: string; text: string; credentials: readonly PlainCredential[] }[]> {
+  const rows = await read
+    .selectFrom('source')
+    .select(['registry', 'url', 'credentials'])
+    .where('credentials', 'like', '%"password":%')
+    .execute();
+  return rows.map(({ registry, url, credentials }) => ({
+    registry,
+    url,
+    text: credentials,
+    credentials: JSON.parse(credentials) as PlainCredential[],
+  }));
 }
 
 /** The columns that hold the values. */

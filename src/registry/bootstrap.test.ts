@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'bun:test';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { openSecrets } from '../auth/master-key.ts';
 import { createPasswords } from '../auth/passwords.ts';
 import type { Config } from '../config/config.ts';
 import { loadConfig } from '../config/load.ts';
@@ -30,8 +31,11 @@ function configOf(yaml: string): Config {
   writeFileSync(path, `data: ${dataDir}\n${yaml}`);
   return loadConfig({ file: path, env: {} });
 }
-const boot = (yaml = 'presets: false', adminPassword?: string) =>
-  bootstrap({ database, config: configOf(yaml), ...(adminPassword === undefined ? {} : { adminPassword }) });
+const boot = async (yaml = 'presets: false', adminPassword?: string) => {
+  const config = configOf(yaml);
+  const secrets = await openSecrets({ database, config });
+  return bootstrap({ database, config, secrets, ...(adminPassword === undefined ? {} : { adminPassword }) });
+};
 const opens = async (password: string): Promise<boolean> =>
   (await createPasswords({ clock: systemClock, find: prepareLoginQuery(database) }).check('admin', password)) !== undefined;
 

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Secrets } from '../auth/master-key.ts';
 import { hashPassword, passwordMaxBytes } from '../auth/passwords.ts';
 import { readSecretFile, writeSecretFile } from '../auth/secret-file.ts';
 import type { Config } from '../config/config.ts';
@@ -61,10 +62,15 @@ export async function requireOwnStore(database: Database, storeIdentity: string)
 }
 
 /** `adminPassword` counts at the first boot only; throws when it is a known or short one. */
-export async function bootstrap(options: { database: Database; config: Config; adminPassword?: string }): Promise<Bootstrapped> {
+export async function bootstrap(options: {
+  database: Database;
+  config: Config;
+  secrets: Secrets;
+  adminPassword?: string;
+}): Promise<Bootstrapped> {
   const { database, config } = options;
   const newAdminPassword = (await prepareLoginQuery(database)('admin')) === undefined ? await createAdmin(options) : undefined;
-  const seeded = await database.run('reconcileSources', { registries: seedsOf(config) });
+  const seeded = await database.run('reconcileSources', { registries: seedsOf(config, options.secrets) });
   if ((await getMeta(database.read, 'first-boot')) === undefined) {
     const isMirrored = config.registries.has('docker.io');
     await database.run('createProject', {

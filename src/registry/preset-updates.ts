@@ -2,6 +2,7 @@
 // data folder, put to use. A bad or older one is refused with a log line, and what held before goes on holding.
 
 import { readFileSync, statSync } from 'node:fs';
+import type { Secrets } from '../auth/master-key.ts';
 import type { Config } from '../config/config.ts';
 import { keepPresets, type SignedPresets, verifyPresets } from '../config/kept-presets.ts';
 import type { ChosenPresets, Presets } from '../config/preset-data.ts';
@@ -51,11 +52,12 @@ const downloadTimeoutMs = 30_000;
 export function openPresetUpdates(options: {
   readonly config: Config;
   readonly sources: Pick<Sources, 'reseed'>;
+  readonly secrets: Secrets;
   readonly download: Download;
   readonly clock: Clock;
   readonly log: Log;
 }): PresetUpdates {
-  const { config, sources, download, clock, log } = options;
+  const { config, sources, secrets, download, clock, log } = options;
   const { isMirrored, chosen, updates } = config.presets;
   return createPresetUpdates({
     settings: updates,
@@ -67,7 +69,7 @@ export function openPresetUpdates(options: {
     use: async (presets) => {
       if (!isMirrored) return;
       const own = [...config.registries].filter(([, { origin }]) => origin !== 'preset');
-      const { added, removed } = await sources.reseed(seedsOf({ registries: new Map([...registriesOf(presets), ...own]) }));
+      const { added, removed } = await sources.reseed(seedsOf({ registries: new Map([...registriesOf(presets), ...own]) }, secrets));
       log.info('presets.sources-changed', { added: added.length, removed: removed.length });
     },
   });

@@ -1,6 +1,7 @@
-// A source in its three forms: as it was configured, as it is kept in a row, and as it is asked. Rows hold passwords as they are; everywhere
-// else they are `Secret`.
+// A source in its three forms: as it was configured, as it is kept in a row, and as it is asked. Rows hold passwords sealed; everywhere else
+// they are `Secret`.
 
+import type { Secrets } from '../auth/master-key.ts';
 import type { Config, CredentialConfig, SourceConfig } from '../config/config.ts';
 import {
   addressOf,
@@ -13,29 +14,37 @@ import {
 } from '../config/source-entry.ts';
 import type { SeedRegistry } from '../db/source-seeds.ts';
 import type { SourceRecord, SourceValues, StoredCredential } from '../db/sources.ts';
-import { Secret } from '../lib/secret.ts';
+import { fingerprint, type Sealer } from '../lib/seal.ts';
 import { OciError } from '../oci/errors.ts';
-import {
-  type CredentialSource,
-  environmentCredential,
-  fileCredential,
-  fixedCredential,
-  helperCredential,
-} from '../upstream/credentials.ts';
+import { type CredentialSource, environmentCredential, fileCredential, helperCredential } from '../upstream/credentials.ts';
 import type { Source } from '../upstream/source.ts';
 import { canonicalRegistry } from './names.ts';
+import { hiddenPassword, openCredentials, type SourcePlace, sealCredentials, sealedCredential } from './source-secrets.ts';
 
 /** As a row keeps it. The file of certificates is not kept, its text is. */
-export function toValues(source: SourceConfig): SourceValues {
+export function toValues(registry: string, source: SourceConfig, sealer: Pick<Sealer, 'seal'>): SourceValues {
+  return {
+    ...plainValues(source),
+    credentials: sealCredentials(source.credentials ?? [], { registry, url: source.url }, sealer),
+  };
+}
+
+/** Back from a row, for showing it: passwords are `***`. */
+export function toConfig(values: SourceValues): SourceConfig {
+  return configWith(
+    values,
+    values.credentials.map(({ sealed, ...rest }) => ({ ...rest, ...(sealed === undefined ? {} : { password: hiddenPassword }) })),
+  );
+}
+
+/** All but the logins. */
+function plainValues(source: SourceConfig): Omit<SourceValues, 'credentials'> {
   const { proxy, tls, limits, scope, operator } = source;
   return {
     url: source.url,
     trust: source.trust,
     priority: source.priority,
     isEnabled: source.enabled ?? true,
-    credentials: (source.credentials ?? []).map(
-      ({ password, ...rest }): StoredCredential => ({ ...rest, ...(password === undefined ? {} : { password: password.reveal() }) }),
-    ),
     details: {
       realms: source.realms,
       allowPrivate: source.allowPrivate,
@@ -48,25 +57,14 @@ export function toValues(source: SourceConfig): SourceValues {
   };
 }
 
-/** Back from a row. */
-export function toConfig(values: SourceValues): SourceConfig {
-  const { credentials, details } = values;
+function configWith(values: Omit<SourceValues, 'credentials'>, credentials: readonly CredentialConfig[]): SourceConfig {
   return {
     url: values.url,
     trust: values.trust,
     priority: values.priority,
     ...(values.isEnabled ? {} : { enabled: false }),
-    ...details,
-    ...(credentials.length === 0
-      ? {}
-      : {
-          credentials: credentials.map(
-            ({ password, ...rest }): CredentialConfig => ({
-              ...rest,
-              ...(password === undefined ? {} : { password: new Secret(password) }),
-            }),
-          ),
-        }),
+    ...values.details,
+    ...(credentials.length === 0 ? {} : { credentials }),
   };
 }
 
@@ -75,8 +73,11 @@ export function configOf(registry: string, entry: SourceEntry): SourceConfig {
   return readSource(entry, { url: requireAddress(canonicalRegistry(registry), entry), ...requireInlineCa(entry.tls) });
 }
 
-/** What a change sent to the admin API makes of a source: only what it names. BAD_REQUEST as above. */
-export function changedValues(before: SourceRecord, change: SourceChange): Partial<SourceValues> {
+/**
+ * What a change sent to the admin API makes of a source: only what it names. BAD_REQUEST as above. Passwords are sealed for a URL, so a new one
+ * seals those that stay anew; SealError when they cannot be opened.
+ */
+export function changedValues(before: SourceRecord, change: SourceChange, sealer: Sealer): Partial<SourceValues> {
   const { url, path_style: style, trust, priority, enabled, proxy, credentials, realms, tls, limits, scope, operator } = change;
   if (style !== undefined && url === undefined) throw new OciError('BAD_REQUEST', 'path_style is about a url: give both');
   requireInlineCa(tls);
@@ -96,8 +97,15 @@ export function changedValues(before: SourceRecord, change: SourceChange): Parti
     ...member('operator', operator, old.operator),
   };
   if (old.credentials !== undefined && credentials === undefined) requireSameReach(old, config);
-  const { credentials: logins, ...values } = toValues(config);
-  return credentials === undefined ? values : { ...values, credentials: logins };
+  const values = plainValues(config);
+  const { registry } = before;
+  if (credentials !== undefined)
+    return { ...values, credentials: sealCredentials(config.credentials ?? [], { registry, url: config.url }, sealer) };
+  if (config.url === before.url) return values;
+  return {
+    ...values,
+    credentials: sealCredentials(openCredentials(before.credentials, before, sealer), { registry, url: config.url }, sealer),
+  };
 }
 
 /** Who may change a source need not know its password, so they cannot send it somewhere else: it is given again with the new place. */
@@ -148,41 +156,51 @@ export function toSource(registry: string, values: SourceValues, credentials: re
 }
 
 /** One for each stored login, with ids that tell them apart. */
-export function createCredentials(values: Pick<SourceValues, 'url' | 'credentials'>): readonly CredentialSource[] {
+export function createCredentials(
+  place: SourcePlace,
+  credentials: readonly StoredCredential[],
+  sealer: Pick<Sealer, 'open'>,
+): readonly CredentialSource[] {
   const used = new Map<string, number>();
-  return values.credentials.map((stored) => {
+  return credentials.map((stored, index) => {
     const base = stored.username ?? `helper ${(stored.helper?.[0] ?? '').split('/').pop()}`;
     const count = (used.get(base) ?? 0) + 1;
     used.set(base, count);
-    return createCredential(stored, { id: count === 1 ? base : `${base} #${count}`, url: values.url });
+    const id = count === 1 ? base : `${base} #${count}`;
+    const { username = '', sealed, passwordFile, passwordEnv, helper } = stored;
+    if (helper !== undefined) return helperCredential({ command: helper, serverUrl: new URL(place.url).host, id });
+    if (passwordFile !== undefined) return fileCredential({ username, path: passwordFile, id });
+    if (passwordEnv !== undefined) return environmentCredential({ username, variable: passwordEnv, id });
+    return sealedCredential({ username, sealed: sealed ?? '', place, index, sealer, id });
   });
 }
 
-function createCredential(stored: StoredCredential, { id, url }: { id: string; url: string }): CredentialSource {
-  const { username = '', password, passwordFile, passwordEnv, helper } = stored;
-  if (helper !== undefined) return helperCredential({ command: helper, serverUrl: new URL(url).host, id });
-  if (passwordFile !== undefined) return fileCredential({ username, path: passwordFile, id });
-  if (passwordEnv !== undefined) return environmentCredential({ username, variable: passwordEnv, id });
-  return fixedCredential(username, new Secret(password ?? ''), id);
-}
-
 /** The registries of the configuration as seeds of the rows. */
-export function seedsOf(config: Pick<Config, 'registries'>): readonly SeedRegistry[] {
+export function seedsOf(config: Pick<Config, 'registries'>, { sealer, fingerprintKey }: Secrets): readonly SeedRegistry[] {
+  const hashes = (value: object): { hash: string; formerHash: string } => {
+    const text = JSON.stringify(value);
+    return { hash: fingerprint(fingerprintKey, text), formerHash: Bun.CryptoHasher.hash('sha256', text, 'hex') };
+  };
   return [...config.registries].map(
     ([name, { sources, isPublic, origin = 'config' as const }]): SeedRegistry => ({
       name,
       origin,
-      hash: hashOf({ isPublic: isPublic ?? null, origin }),
+      ...hashes({ isPublic: isPublic ?? null, origin }),
       ...(isPublic === undefined ? {} : { isPublic }),
-      sources: sources.map((source) => {
-        const values = toValues(source);
-        return { ...values, hash: hashOf(values) };
-      }),
+      sources: sources.map((source) => ({ ...toValues(name, source, sealer), ...hashes(writtenValues(source)) })),
     }),
   );
 }
 
-/** Of what was written, the text of its certificates included, so that a replaced file of them is taken up. */
-function hashOf(value: object): string {
-  return Bun.CryptoHasher.hash('sha256', JSON.stringify(value), 'hex');
+/**
+ * What the hash of a seed is made of: what was written, passwords and the text of its certificates included, so that a replaced one is taken
+ * up. In the order in which versions before sealing hashed it, without a key.
+ */
+function writtenValues(source: SourceConfig): object {
+  const { url, trust, priority, isEnabled, details } = plainValues(source);
+  const credentials = (source.credentials ?? []).map(({ password, ...rest }) => ({
+    ...rest,
+    ...(password === undefined ? {} : { password: password.reveal() }),
+  }));
+  return { url, trust, priority, isEnabled, credentials, details };
 }

@@ -1,10 +1,13 @@
 // Registries and their sources while the server runs: reading them, changing them in the database, and giving them to the pool. Changes run one
 // after the other, so that the pool never falls behind the rows. Rights were decided by the caller (the API's policy table).
 
+import type { Secrets } from '../auth/master-key.ts';
 import type { ApiCredentialsConfig, SourceConfig } from '../config/config.ts';
+import type { SourceChange } from '../config/source-entry.ts';
 import type { Database } from '../db/database.ts';
 import type { SeedRegistry, SeedReport } from '../db/source-seeds.ts';
-import { findSource, listSourceRegistries, listSources, type RegistryRecord, type SourceRecord, type SourceValues } from '../db/sources.ts';
+import { findSource, listSourceRegistries, listSources, type RegistryRecord, type SourceRecord } from '../db/sources.ts';
+import type { Sealer } from '../lib/seal.ts';
 import { OciError } from '../oci/errors.ts';
 import type { CredentialSource } from '../upstream/credentials.ts';
 import type { SourceSnapshot } from '../upstream/health.ts';
@@ -13,7 +16,7 @@ import { requirePermitted } from './credential-permission.ts';
 import { canonicalRegistry } from './names.ts';
 import type { SourcePool } from './source-pool.ts';
 import type { SourceTestReport } from './source-test.ts';
-import { createCredentials, sourceKey, toSource, toValues } from './source-values.ts';
+import { changedValues, createCredentials, sourceKey, toSource, toValues } from './source-values.ts';
 
 export interface SourceView {
   readonly record: SourceRecord;
@@ -35,8 +38,8 @@ export interface Sources {
   list(): readonly RegistryView[];
   get(id: number): SourceView;
   add(registry: string, source: SourceConfig): Promise<ChangedSource>;
-  /** `change` gives the new settings from the old ones. */
-  change(id: number, change: (before: SourceRecord) => Partial<SourceValues>): Promise<ChangedSource>;
+  /** What `change` names of it. */
+  change(id: number, change: SourceChange): Promise<ChangedSource>;
   remove(id: number): Promise<void>;
   /** Priorities in the order of the ids; the other sources of the registry follow as they stood. */
   order(registry: string, ids: readonly number[]): Promise<RegistryView>;
@@ -59,6 +62,7 @@ export interface SourcesOptions {
   readonly forgetProjects: () => void;
   readonly test: (source: Source) => Promise<SourceTestReport>;
   readonly apiCredentials: ApiCredentialsConfig;
+  readonly secrets: Secrets;
 }
 
 interface Held {
@@ -69,6 +73,7 @@ interface Held {
 /** Reads all rows and gives them to the pool. */
 export async function openSources(options: SourcesOptions): Promise<Sources> {
   const { database, pool, apiCredentials } = options;
+  const { sealer } = options.secrets;
   let registries: readonly RegistryRecord[] = [];
   let held = new Map<number, Held>();
   let turn: Promise<unknown> = Promise.resolve();
@@ -76,7 +81,7 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
   const refresh = async (): Promise<void> => {
     registries = await listSourceRegistries(database.read);
     const next = new Map<number, Held>();
-    for (const record of await listSources(database.read)) next.set(record.id, hold(record, held.get(record.id)));
+    for (const record of await listSources(database.read)) next.set(record.id, hold(record, held.get(record.id), sealer));
     held = next;
     for (const { name, isRestricted } of registries) {
       const enabled = [...held.values()].filter(({ record }) => record.registry === name && record.isEnabled);
@@ -146,7 +151,7 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
     get: (id) => view(requireHeld(id).record),
     add: async (name, source) => {
       const registry = canonicalRegistry(name);
-      const values = toValues(source);
+      const values = toValues(registry, source, sealer);
       requirePermitted(values.credentials, apiCredentials);
       return withWarnings(registry, () => database.run('addSource', { registry, origin: 'api', values }));
     },
@@ -155,7 +160,7 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
       return withWarnings(registry, async () => {
         const before = await findSource(database.read, id);
         if (before === undefined) throw new OciError('NOT_FOUND', `there is no source with the id ${id}`);
-        const values = change(before);
+        const values = changedValues(before, change, sealer);
         if (values.credentials !== undefined) requirePermitted(values.credentials, apiCredentials);
         return database.run('changeSource', { id, values });
       });
@@ -170,7 +175,7 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
     },
     addRegistry: async ({ name, isPublic, sources }) => {
       if (canonicalRegistry(name) !== name) throw new OciError('BAD_REQUEST', `${name} is another name of ${canonicalRegistry(name)}`);
-      const values = sources.map(toValues);
+      const values = sources.map((source) => toValues(name, source, sealer));
       for (const { credentials } of values) requirePermitted(credentials, apiCredentials);
       await changing(() =>
         database.run('addRegistry', { name, origin: 'api', sources: values, ...(isPublic === undefined ? {} : { isPublic }) }),
@@ -189,20 +194,21 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
       return testApart(toSource(record.registry, record, credentials));
     },
     testUnsaved: async (name, source) => {
-      const values = toValues(source);
+      const registry = canonicalRegistry(name);
+      const values = toValues(registry, source, sealer);
       requirePermitted(values.credentials, apiCredentials);
-      return testApart(toSource(canonicalRegistry(name), values, createCredentials(values)));
+      return testApart(toSource(registry, values, createCredentials({ registry, url: values.url }, values.credentials, sealer)));
     },
   };
 }
 
 /** The logins stay the same objects, with what they cache, while nothing of them changed. */
-function hold(record: SourceRecord, before: Held | undefined): Held {
+function hold(record: SourceRecord, before: Held | undefined, sealer: Sealer): Held {
   const isSameLogin =
     before !== undefined &&
     before.record.url === record.url &&
     JSON.stringify(before.record.credentials) === JSON.stringify(record.credentials);
-  return { record, credentials: isSameLogin ? before.credentials : createCredentials(record) };
+  return { record, credentials: isSameLogin ? before.credentials : createCredentials(record, record.credentials, sealer) };
 }
 
 function isSame(before: readonly Source[], after: readonly Source[]): boolean {

@@ -26,6 +26,16 @@ export function fixedCredential(username: string, password: Secret, id: string =
   return { id, get: async () => ({ username, password }) };
 }
 
+/** A login that cannot be had: every use of it is `token-error`. */
+export function unusableCredential(id: string, detail: string): CredentialSource {
+  return {
+    id,
+    get: async () => {
+      throw failure(detail);
+    },
+  };
+}
+
 /** The variable is read at each use; an empty or missing one is `token-error`. */
 export function environmentCredential(options: {
   username: string;

@@ -12,6 +12,7 @@ import { offlineCases } from './offline-cases.ts';
 import { portCases } from './port-cases.ts';
 import { projectCases } from './project-cases.ts';
 import { projectListCases } from './project-list-cases.ts';
+import { sealedCases } from './sealed-cases.ts';
 import { sourceCases } from './source-cases.ts';
 import { sourceHistoryCases } from './source-history-cases.ts';
 import { uploadCases } from './upload-cases.ts';
@@ -38,6 +39,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       deleteCases,
       listingCases,
       sourceCases,
+      sealedCases,
       sourceHistoryCases,
       offlineCases,
       concurrencyCases,

@@ -9,7 +9,7 @@ import { findSource, findSourceByUrl, listSourceRegistries, listSources, type So
 import { OciError } from '../../src/oci/errors.ts';
 import { digest, type Fixture, outcome } from './fixture.ts';
 
-const login = { username: 'robot', password: 'pässwörd "1"' };
+const login = { username: 'robot', sealed: 'v1:00000000:AA==' };
 
 export function source(url: string, more: Partial<SourceValues> = {}): SourceValues {
   return {

@@ -22,6 +22,7 @@ import { compileTemplate, type Preparer } from '../../src/db/prepared.ts';
 import { listProjectPage } from '../../src/db/project-lists.ts';
 import { getMeta, prepareProjectQueries } from '../../src/db/projects.ts';
 import type { Schema } from '../../src/db/schema.ts';
+import { sealedColumns } from '../../src/db/sealed-columns.ts';
 import { readSourceHistory, sumSourceHistory } from '../../src/db/source-history.ts';
 import { kyselyOn } from '../../src/db/sqlite-dialect.ts';
 import { openSqlite } from '../../src/db/sqlite-file.ts';
@@ -152,6 +153,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   orderSources: [{ registry: 's', ids: [2, 3, 4] }],
   removeSource: [{ id: 2 }],
   removeRegistry: [{ name: 's', force: true }],
+  replaceSealed: [{ replacements: sealedColumns.map(({ row }, column) => ({ column, key: row, before: 'a', after: 'b' })) }],
 };
 
 for (const name of Object.keys(samples) as CommandName[]) {
