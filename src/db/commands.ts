@@ -6,9 +6,11 @@ import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts'
 import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
 import { createAccount } from './identity.ts';
+import { changeLabel, createLabel, deleteLabel } from './labels.ts';
 import { addPins, removePins } from './pins.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
 import { replaceSealed } from './sealed-columns.ts';
+import { changeSettings } from './settings.ts';
 import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
 import { recordSourceHistory } from './source-history.ts';
 import { reconcileSources } from './source-seeds.ts';
@@ -50,6 +52,10 @@ export const commands = {
   recordUse,
   addPins,
   removePins,
+  createLabel,
+  changeLabel,
+  deleteLabel,
+  changeSettings,
   createWarmup,
   endWarmup,
   replaceSealed,

@@ -2,9 +2,15 @@
 // that its list knows, never text from a request: the caller maps each to one column or expression, and values go as parameters.
 // The parser of what clients send is `api/listing.ts`.
 
-import { type RawBuilder, sql } from 'kysely';
+import { type Kysely, type RawBuilder, sql } from 'kysely';
 import type { Dialect } from './context.ts';
+import type { Schema } from './schema.ts';
 
+/** The database as lists need it. */
+export interface ListReader {
+  readonly read: Kysely<Schema>;
+  readonly dialect: Dialect;
+}
 export type ListValue = string | number | boolean;
 /** Times are milliseconds since 1970. `any`: one of the values; `all`: every one of them, for fields that hold several. */
 export type ListCondition<F extends string = string> =

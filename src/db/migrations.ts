@@ -4,6 +4,7 @@
 import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from 'kysely';
 import type { Dialect } from './context.ts';
 import { addOffline } from './offline-migration.ts';
+import { addProjectWords } from './project-migration.ts';
 import type { Schema } from './schema.ts';
 import { addSourceHistory } from './source-history.ts';
 
@@ -27,6 +28,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0003-offline': { up: (db) => addOffline(db as Kysely<Schema>, dialect) },
     '0004-mirror-words': { up: (db) => addMirrorWords(db as Kysely<Schema>, dialect) },
     '0005-source-history': { up: (db) => addSourceHistory(db as Kysely<Schema>, dialect) },
+    '0008-project-words': { up: (db) => addProjectWords(db as Kysely<Schema>, dialect) },
   };
 }
 

@@ -1,8 +1,7 @@
 // Lists of projects, as far as the asker may see them: what may not be seen is neither given nor counted.
 
 import { type RawBuilder, sql } from 'kysely';
-import type { Database } from './database.ts';
-import { conditionsOf, type ListColumns, type ListWish, orderOf } from './listing.ts';
+import { conditionsOf, type ListColumns, type ListReader, type ListWish, orderOf } from './listing.ts';
 import { type Project, type ProjectRow, projectColumns, toProject } from './projects.ts';
 
 /** Which projects somebody may see: all, or the public ones if so and those of the ids. */
@@ -21,7 +20,7 @@ const columns: ListColumns<ProjectField> = {
 
 /** One page, by name unless ordered otherwise, and the number of all that match. */
 export async function listProjectPage(
-  { read, dialect }: Pick<Database, 'read' | 'dialect'>,
+  { read, dialect }: ListReader,
   { scope, wish }: { scope: ProjectScope; wish: ListWish<ProjectField> },
 ): Promise<{ projects: Project[]; count: number }> {
   const matching = read
@@ -39,7 +38,7 @@ export async function listProjectPage(
 }
 
 /** For queries on `project`: only those of the scope. */
-function scopeCondition(scope: ProjectScope, dialect: Database['dialect']): RawBuilder<boolean> {
+function scopeCondition(scope: ProjectScope, dialect: ListReader['dialect']): RawBuilder<boolean> {
   if (scope === 'all') return sql<boolean>`1 = 1`;
   const ids = JSON.stringify(scope.ids);
   const listed =

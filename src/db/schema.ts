@@ -33,7 +33,23 @@ export interface Schema {
     allows_sparse: number;
     created_at_ms: number;
     updated_at_ms: number;
+    /** JSON: which vulnerabilities are accepted here; null when nothing was said. */
+    cve_allowlist: Generated<string | null>;
   };
+  /** What Harbor's clients say about a project beside its visibility, as text. */
+  project_metadata: { project_id: number; name: string; value: string };
+  label: {
+    id: Generated<number>;
+    name: string;
+    description: string;
+    color: string;
+    /** Null: a global one. */
+    project_id: number | null;
+    created_at_ms: number;
+    updated_at_ms: number;
+  };
+  /** Settings that differ from their defaults; JSON values. */
+  setting: { name: string; value: string; updated_at_ms: number };
   repository: {
     id: Generated<number>;
     project_id: number;
@@ -147,6 +163,14 @@ export interface Schema {
     origin: SourceOrigin;
     created_at_ms: number;
     updated_at_ms: number;
+  };
+  /** A registry as Harbor's clients know it: by number, with a name of their choice. */
+  registry_entry: {
+    id: Generated<number>;
+    registry: string;
+    title: string | null;
+    type: string;
+    description: string;
   };
   source: {
     id: Generated<number>;

@@ -73,6 +73,7 @@ export async function removeRegistry(context: CommandContext, args: { name: stri
       }
     }
   }
+  await trx.deleteFrom('registry_entry').where('registry', '=', args.name).execute();
   await trx.deleteFrom('source').where('registry', '=', args.name).execute();
   await trx.deleteFrom('source_registry').where('name', '=', args.name).execute();
 }
@@ -148,6 +149,8 @@ export async function insertRegistry({ trx, nowMs }: CommandContext, registry: O
       updated_at_ms: nowMs,
     })
     .execute();
+  const type = registry.name === 'docker.io' ? 'docker-hub' : 'docker-registry';
+  await trx.insertInto('registry_entry').values({ registry: registry.name, title: null, type, description: '' }).execute();
 }
 
 /** Gives the id. The registry must exist and be locked. */

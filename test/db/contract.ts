@@ -6,6 +6,7 @@ import { blobCases } from './blob-cases.ts';
 import { concurrencyCases } from './concurrency-cases.ts';
 import { deleteCases } from './delete-cases.ts';
 import { createFixture, type Fixture, type OpenedDatabase } from './fixture.ts';
+import { labelCases } from './label-cases.ts';
 import { listingCases } from './listing-cases.ts';
 import { manifestCases } from './manifest-cases.ts';
 import { offlineCases } from './offline-cases.ts';
@@ -33,6 +34,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
     for (const cases of [
       projectCases,
       projectListCases,
+      labelCases,
       uploadCases,
       blobCases,
       manifestCases,

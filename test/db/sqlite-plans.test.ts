@@ -17,6 +17,7 @@ import {
   readTagTrail,
 } from '../../src/db/content.ts';
 import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
+import { findLabel, listLabels } from '../../src/db/labels.ts';
 import { migrate } from '../../src/db/migrations.ts';
 import { compileTemplate, type Preparer } from '../../src/db/prepared.ts';
 import { listProjectPage } from '../../src/db/project-lists.ts';
@@ -34,6 +35,8 @@ import { source } from './source-cases.ts';
 
 /** Open sessions, registries and their sources, pinned images and warm-up runs are limited in number; values of an insert are no table. */
 const mayScan = [
+  /^SCAN label USING INDEX label_global/,
+  /^SCAN setting\b/,
   /^SCAN upload USING COVERING INDEX/,
   /^SCAN source_(registry|seed)\b/,
   /^SCAN (pin|warmup)\b/,
@@ -154,6 +157,13 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   removeSource: [{ id: 2 }],
   removeRegistry: [{ name: 's', force: true }],
   replaceSealed: [{ replacements: sealedColumns.map(({ row }, column) => ({ column, key: row, before: 'a', after: 'b' })) }],
+  createLabel: [
+    { name: 'l', description: '', color: '' },
+    { name: 'l', description: '', color: '', projectId: 1 },
+  ],
+  changeLabel: [{ id: 1, name: 'm', description: '', color: '' }],
+  deleteLabel: [{ id: 1 }],
+  changeSettings: [{ values: [{ name: 's', value: '1' }] }],
 };
 
 for (const name of Object.keys(samples) as CommandName[]) {
@@ -223,6 +233,9 @@ test('lists and trails scan no table and sort nothing', async () => {
     const steps = await badSteps(() => listProjectPage({ read: trx, dialect: 'sqlite' }, { scope, wish }));
     expect(steps.filter((step) => !/^SCAN (project|json_each)\b/.test(step))).toEqual([]);
   }
+  expect(await badSteps(() => findLabel(trx, 1))).toEqual([]);
+  for (const projectId of [1, undefined])
+    expect(await badSteps(() => listLabels({ read: trx, dialect: 'sqlite' }, { projectId, wish }))).toEqual([]);
   // One manifest's references, sorted by kind: as many as it has.
   // The sample of a registry starts at its project; projects are few.
   const sample = await badSteps(() => findCachedSample(trx, 'm', 1000));
