@@ -17,6 +17,7 @@ import type { Database } from './db/database.ts';
 import { prepareAccountQuery, prepareLoginQuery } from './db/identity.ts';
 import { getMeta, prepareProjectQueries } from './db/projects.ts';
 import { openSqliteDatabase } from './db/sqlite.ts';
+import { rewriteSqlite } from './db/sqlite-file.ts';
 import { createAuthentication } from './http/authentication.ts';
 import { createDistribution } from './http/distribution.ts';
 import { errorResponse, statusOf } from './http/errors.ts';
@@ -79,14 +80,18 @@ export async function startApp(options: AppOptions): Promise<App> {
   const lock = lockDataFolder(config.dataDir);
   try {
     const store = await openFilesystemStore(join(config.dataDir, 'blobs'));
-    const database = await openSqliteDatabase({ path: join(config.dataDir, 'db', 'breakwater.sqlite'), onFatal: options.onFatal });
+    const path = join(config.dataDir, 'db', 'breakwater.sqlite');
+    const database = await openSqliteDatabase({ path, onFatal: options.onFatal });
     try {
       await requireOwnStore(database, store.identity);
       const secrets = await openSecrets({ database, config });
       if (secrets.masterKey.isReadableByOthers)
         log.warn('master-key.readable-by-others', { file: secrets.masterKey.file, hint: 'chmod 600' });
       const sealed = await sealStoredPasswords(database, secrets);
-      if (sealed > 0) log.info('sources.passwords-sealed', { sources: sealed });
+      if (sealed > 0) {
+        rewriteSqlite(path);
+        log.info('sources.passwords-sealed', { sources: sealed });
+      }
       const boot = await bootstrap({
         database,
         config,

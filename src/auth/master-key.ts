@@ -45,12 +45,12 @@ export class MasterKeyError extends Error {
 
 const knownText = 'breakwater';
 const metaPlace = (key: string): SealedPlace => ({ table: 'meta', row: key, field: 'value' });
-const checkKey = 'master-key-check';
-const nextKey = 'master-key-next';
+export const checkKey = 'master-key-check';
+export const nextKey = 'master-key-next';
 const fingerprintKeyName = 'fingerprint-key';
 
 /** The file of the key, by configuration. */
-function masterKeyPath(config: { readonly dataDir: string; readonly masterKeyFile?: string }): string {
+export function masterKeyPath(config: { readonly dataDir: string; readonly masterKeyFile?: string }): string {
   return config.masterKeyFile ?? join(config.dataDir, masterKeyFile);
 }
 
@@ -85,7 +85,7 @@ export async function openSecrets(options: {
 }
 
 /** The key in the file; undefined when there is no file. Throws MasterKeyError `UNREADABLE`, `INVALID`. */
-function readMasterKey(file: string): Buffer | undefined {
+export function readMasterKey(file: string): Buffer | undefined {
   let text: string | undefined;
   try {
     if (!existsSync(file)) return undefined;
@@ -115,19 +115,19 @@ export function parseMasterKey(text: string): Buffer | undefined {
 }
 
 /** Makes a key in a file that must not exist, mode 0600, durable. */
-function writeMasterKey(file: string): Buffer {
+export function writeMasterKey(file: string): Buffer {
   const key = randomBytes(masterKeyBytes);
   writeSecretFile(file, key.toString('base64'));
   return key;
 }
 
 /** A text that opens under this key only. */
-function sealCheck(sealer: Sealer, key: string = checkKey): string {
+export function sealCheck(sealer: Sealer, key: string = checkKey): string {
   return sealer.seal(new Secret(knownText), metaPlace(key));
 }
 
 /** Whether the check of a database was sealed with this key. */
-function opensCheck(sealer: Sealer, check: string, key: string = checkKey): boolean {
+export function opensCheck(sealer: Sealer, check: string, key: string = checkKey): boolean {
   try {
     return sealer.open(check, metaPlace(key)).reveal() === knownText;
   } catch (error) {

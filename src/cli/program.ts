@@ -9,6 +9,7 @@ import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
 import type { CheckOptions, ShowOptions } from './presets.ts';
 import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
+import { addSecretCommands } from './secrets-program.ts';
 import { addSourceCommands } from './source-program.ts';
 import type { HistoryOptions } from './sources-history.ts';
 import type { ImportOptions } from './sources-import.ts';
@@ -70,6 +71,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addPresets(program, terminal);
   addMirror(program, terminal);
   addOfflineCommands(program, terminal, { withServer, examples });
+  addSecretCommands(program, terminal, { examples });
   program
     .command('version')
     .description('tell which version is installed here')

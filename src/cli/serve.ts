@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type App, startApp } from '../app.ts';
+import { MasterKeyError } from '../auth/master-key.ts';
 import { formatListen } from '../config/addresses.ts';
 import type { Config } from '../config/config.ts';
 import { createLog, type Log } from '../lib/log.ts';
@@ -69,6 +70,8 @@ function startFailure(config: Config, cause: unknown): CommandFailure {
       cause,
     });
   }
+  if (cause instanceof MasterKeyError)
+    return new CommandFailure(`cannot start: ${message}`, { hint: 'breakwater secrets status tells which keys there are', cause });
   return new CommandFailure(`cannot start: ${message}`, { cause });
 }
 

@@ -9,7 +9,7 @@ import { createAccount } from './identity.ts';
 import { changeLabel, createLabel, deleteLabel } from './labels.ts';
 import { addPins, removePins } from './pins.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
-import { replaceSealed } from './sealed-columns.ts';
+import { finishRewrap, replaceSealed } from './sealed-columns.ts';
 import { changeSettings } from './settings.ts';
 import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
 import { recordSourceHistory } from './source-history.ts';
@@ -59,6 +59,7 @@ export const commands = {
   createWarmup,
   endWarmup,
   replaceSealed,
+  finishRewrap,
 };
 
 export type CommandName = keyof typeof commands;

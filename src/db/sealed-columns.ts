@@ -3,6 +3,7 @@
 
 import { type Kysely, sql } from 'kysely';
 import type { CommandContext } from './context.ts';
+import { setMeta } from './projects.ts';
 import type { Schema } from './schema.ts';
 
 export interface SealedColumn {
@@ -59,4 +60,10 @@ export async function replaceSealed({ trx }: CommandContext, args: { replacement
     count += Number(result.numAffectedRows ?? 0n);
   }
   return count;
+}
+
+/** The last step of a change of the master key: its check is in the place of the old one. */
+export async function finishRewrap(context: CommandContext, args: { checkKey: string; check: string; nextKey: string }): Promise<void> {
+  await setMeta(context, { key: args.checkKey, value: args.check });
+  await context.trx.deleteFrom('meta').where('key', '=', args.nextKey).execute();
 }

@@ -29,6 +29,17 @@ export function openSqlite(path: string, role: 'reader' | 'writer'): SqliteFile 
   return file;
 }
 
+/** Writes the file anew without what was deleted or replaced in it, which otherwise lies there until its page is used again. Blocks meanwhile. */
+export function rewriteSqlite(path: string): void {
+  const file = openSqlite(path, 'writer');
+  try {
+    file.run('vacuum');
+    file.run('pragma wal_checkpoint(truncate)');
+  } finally {
+    file.close();
+  }
+}
+
 /** Throws when the bundled SQLite is one with a known corruption bug. */
 export function assertSafeSqlite(): void {
   const file = new SqliteFile(':memory:');

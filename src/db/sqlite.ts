@@ -60,6 +60,18 @@ export async function openSqliteDatabase(options: SqliteOptions): Promise<Databa
   };
 }
 
+/** One look into the file, beside a server or without one; makes and changes nothing. Throws when it is not there. */
+export async function readSqliteDatabase<T>(path: string, look: (read: Database['read']) => Promise<T>): Promise<T> {
+  const file = openSqlite(path, 'reader');
+  const statements = createStatements(file);
+  try {
+    return await look(kyselyOn(statements, { withTransactions: false }));
+  } finally {
+    statements.finalize();
+    file.close();
+  }
+}
+
 /** Closing the only connection folds the log into the file, so that what is served was read back and synced, never a leftover of a failed sync. */
 async function migrateFile(path: string): Promise<void> {
   const file = openSqlite(path, 'writer');

@@ -156,6 +156,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   orderSources: [{ registry: 's', ids: [2, 3, 4] }],
   removeSource: [{ id: 2 }],
   removeRegistry: [{ name: 's', force: true }],
+  finishRewrap: [{ checkKey: 'a', check: 'b', nextKey: 'c' }],
   replaceSealed: [{ replacements: sealedColumns.map(({ row }, column) => ({ column, key: row, before: 'a', after: 'b' })) }],
   createLabel: [
     { name: 'l', description: '', color: '' },
