@@ -5,6 +5,7 @@ import type { Secret } from '../lib/secret.ts';
 import type { ListenAddress } from './addresses.ts';
 import type { EgressRules } from './egress.ts';
 import type { EquivalentConfig } from './equivalents.ts';
+import type { ProviderSettings } from './identity-schema.ts';
 import type { ChosenPresets } from './preset-data.ts';
 import type { WarmScheduleConfig } from './warm-schema.ts';
 
@@ -31,7 +32,16 @@ export interface Config {
   readonly apiCredentials: ApiCredentialsConfig;
   readonly warm: readonly WarmScheduleConfig[];
   readonly limits: LimitsConfig;
+  readonly identity: IdentityConfig;
 }
+
+export interface IdentityConfig {
+  readonly syncIntervalMs: number;
+  readonly providers: readonly ProviderConfig[];
+}
+
+/** A directory or an issuer; `ca` holds the text of its `ca_file`. */
+export type ProviderConfig = ProviderSettings & { readonly name: string; readonly isEnabled: boolean; readonly secret?: Secret };
 
 export interface PresetsConfig {
   /** Their registries are mirrored. */

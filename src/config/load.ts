@@ -5,7 +5,17 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { Secret } from '../lib/secret.ts';
-import type { Config, CredentialConfig, LimitsConfig, MirrorConfig, PresetsConfig, RegistryConfig, SourceConfig } from './config.ts';
+import type {
+  Config,
+  CredentialConfig,
+  IdentityConfig,
+  LimitsConfig,
+  MirrorConfig,
+  PresetsConfig,
+  ProviderConfig,
+  RegistryConfig,
+  SourceConfig,
+} from './config.ts';
 import { ConfigError, type ConfigProblem, formatKey } from './error.ts';
 import { describeIssue } from './issue.ts';
 import { choosePresets } from './kept-presets.ts';
@@ -113,6 +123,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
     ...buildObserved(file, surroundings),
     apiCredentials: { ...file.api_credentials, folders: file.api_credentials.folders.map((folder) => resolve(folder)) },
     limits: buildLimits(file.limits),
+    identity: buildIdentity(file.identity, surroundings),
   };
 }
 
@@ -173,6 +184,29 @@ function buildSources(name: string, entries: readonly SourceEntry[], surrounding
     const source = readSource(entry, { url: url ?? entry.url, ...(ca === undefined ? {} : { ca }) });
     return caFile === undefined || source.tls === undefined ? source : { ...source, tls: { ...source.tls, caFile } };
   });
+}
+
+function buildIdentity(file: ConfigFile['identity'], surroundings: Surroundings): IdentityConfig {
+  return {
+    syncIntervalMs: file.sync_interval,
+    providers: file.providers.flatMap((entry, index): ProviderConfig[] => {
+      const path = ['identity', 'providers', index];
+      const given = { value: entry.secret, file: entry.secret_file, variable: entry.secret_env };
+      const secret = readSecret(given, { path, key: 'secret', word: 'secret' }, surroundings);
+      const base = { name: entry.name, isEnabled: entry.enabled, ...(secret === undefined ? {} : { secret }) };
+      const withAuthority = <T extends { readonly ca_file?: string | undefined }>(
+        kind: string,
+        settings: T,
+      ): T & { readonly ca?: string } => {
+        if (settings.ca_file === undefined) return settings;
+        const ca = readPem(resolve(settings.ca_file), [...path, kind, 'ca_file'], surroundings.report);
+        return { ...settings, ...(ca === undefined ? {} : { ca }) };
+      };
+      if (entry.ldap !== undefined) return [{ ...base, kind: 'ldap', settings: withAuthority('ldap', entry.ldap) }];
+      if (entry.oidc !== undefined) return [{ ...base, kind: 'oidc', settings: withAuthority('oidc', entry.oidc) }];
+      return [];
+    }),
+  };
 }
 
 function buildObserved(file: ConfigFile, surroundings: Surroundings): Pick<Config, 'metrics' | 'status' | 'probes'> {

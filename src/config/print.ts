@@ -3,7 +3,8 @@
 
 import { stringify } from 'yaml';
 import { formatListen } from './addresses.ts';
-import type { Config, TagRuleConfig } from './config.ts';
+import type { Config, ProviderConfig, TagRuleConfig } from './config.ts';
+import { writeProviderSettings } from './identity-schema.ts';
 import { writeSource } from './source-entry.ts';
 import { formatDuration, formatSize } from './units.ts';
 import { printWarm } from './warm-schema.ts';
@@ -64,9 +65,20 @@ export function printConfig(config: Config): string {
         minimum_free: { percent: limits.minimumFree.percent, bytes: formatSize(limits.minimumFree.bytes) },
         upstream: { connections_per_host: limits.upstream.connectionsPerHost, fills: limits.upstream.fills },
       },
+      identity: { sync_interval: formatDuration(config.identity.syncIntervalMs), providers: config.identity.providers.map(printProvider) },
     },
     { lineWidth: 0, aliasDuplicateObjects: false },
   );
+}
+
+function printProvider(provider: ProviderConfig): object {
+  const settings = writeProviderSettings(provider);
+  return {
+    name: provider.name,
+    enabled: provider.isEnabled,
+    secret: provider.secret === undefined ? undefined : '***',
+    [provider.kind]: provider.settings.ca_file === undefined ? settings : { ...settings, ca: undefined },
+  };
 }
 
 function printTagTimes(times: Omit<TagRuleConfig, 'match'>): object {

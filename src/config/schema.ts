@@ -4,6 +4,7 @@
 import { z } from 'zod';
 import { parseCidr, parseExternalUrl, parseListen, parseSourceUrl } from './addresses.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
+import { identitySettings } from './identity-schema.ts';
 import { equivalentsSetting, foreignLayersSetting, tagSettings } from './mirror-schema.ts';
 import { metricsSettings, probeSettings, statusSettings } from './observe-schema.ts';
 import { booleanSetting, countSetting, durationSetting, plainSetting, setting, sizeSetting, textSetting } from './setting.ts';
@@ -256,6 +257,7 @@ export const configSchema = z.strictObject({
     })
     .prefault({}),
   limits: limits.prefault({}),
+  identity: identitySettings.prefault({}),
 });
 
 export type ConfigFile = z.output<typeof configSchema>;

@@ -6,6 +6,7 @@ import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts'
 import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
 import { createAccount } from './identity.ts';
+import { changeIdentityProvider, createIdentityProvider, removeIdentityProvider } from './identity-providers.ts';
 import { changeLabel, createLabel, deleteLabel } from './labels.ts';
 import { addPins, removePins } from './pins.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
@@ -60,6 +61,9 @@ export const commands = {
   endWarmup,
   replaceSealed,
   finishRewrap,
+  createIdentityProvider,
+  changeIdentityProvider,
+  removeIdentityProvider,
 };
 
 export type CommandName = keyof typeof commands;

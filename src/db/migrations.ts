@@ -5,6 +5,7 @@ import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } fr
 import type { Dialect } from './context.ts';
 import { addOffline } from './offline-migration.ts';
 import { addProjectWords } from './project-migration.ts';
+import { addIdentityProviders } from './provider-migration.ts';
 import type { Schema } from './schema.ts';
 import { addSourceHistory } from './source-history.ts';
 
@@ -29,6 +30,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0004-mirror-words': { up: (db) => addMirrorWords(db as Kysely<Schema>, dialect) },
     '0005-source-history': { up: (db) => addSourceHistory(db as Kysely<Schema>, dialect) },
     '0008-project-words': { up: (db) => addProjectWords(db as Kysely<Schema>, dialect) },
+    '0007-identity-providers': { up: (db) => addIdentityProviders(db as Kysely<Schema>, dialect) },
   };
 }
 

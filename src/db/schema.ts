@@ -149,6 +149,24 @@ export interface Schema {
     is_admin: number;
     created_at_ms: number;
   };
+  /** Directories and issuers that people come from; those of the config file are not here. */
+  identity_provider: {
+    id: Generated<number>;
+    /** What `account.provider` and `user_group.provider` hold. */
+    name: string;
+    kind: 'ldap' | 'oidc';
+    is_enabled: number;
+    /** Lower is asked first. */
+    position: number;
+    /** JSON, without secrets. */
+    settings: string;
+    /** Sealed: the password of the bind DN, the secret of the client. */
+    secret: string | null;
+    /** Counts up with every change. */
+    revision: number;
+    created_at_ms: number;
+    updated_at_ms: number;
+  };
   gc_queue: {
     digest: string;
     review_after_ms: number;

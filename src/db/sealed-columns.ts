@@ -17,6 +17,7 @@ export interface SealedColumn {
 export const sealedColumns: readonly SealedColumn[] = [
   { table: 'meta', row: ['key'], column: 'value' },
   { table: 'source', row: ['registry', 'url'], column: 'credentials' },
+  { table: 'identity_provider', row: ['name'], column: 'secret' },
 ];
 
 export interface SealedRow {

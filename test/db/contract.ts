@@ -13,6 +13,7 @@ import { offlineCases } from './offline-cases.ts';
 import { portCases } from './port-cases.ts';
 import { projectCases } from './project-cases.ts';
 import { projectListCases } from './project-list-cases.ts';
+import { providerCases } from './provider-cases.ts';
 import { sealedCases } from './sealed-cases.ts';
 import { sourceCases } from './source-cases.ts';
 import { sourceHistoryCases } from './source-history-cases.ts';
@@ -44,6 +45,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       sealedCases,
       sourceHistoryCases,
       offlineCases,
+      providerCases,
       concurrencyCases,
       portCases,
     ])

@@ -39,7 +39,7 @@ const mayScan = [
   /^SCAN setting\b/,
   /^SCAN upload USING COVERING INDEX/,
   /^SCAN source_(registry|seed)\b/,
-  /^SCAN (pin|warmup)\b/,
+  /^SCAN (pin|warmup|identity_provider)\b/,
   /^SCAN \d+-ROW VALUES CLAUSE/,
 ];
 
@@ -157,6 +157,9 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   removeSource: [{ id: 2 }],
   removeRegistry: [{ name: 's', force: true }],
   finishRewrap: [{ checkKey: 'a', check: 'b', nextKey: 'c' }],
+  createIdentityProvider: [{ name: 'i', kind: 'ldap', isEnabled: true, settings: '{}' }],
+  changeIdentityProvider: [{ name: 'i', revision: 1, isEnabled: false }],
+  removeIdentityProvider: [{ name: 'i' }],
   replaceSealed: [{ replacements: sealedColumns.map(({ row }, column) => ({ column, key: row, before: 'a', after: 'b' })) }],
   createLabel: [
     { name: 'l', description: '', color: '' },
