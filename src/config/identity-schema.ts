@@ -59,8 +59,6 @@ const provider = z
       refuse('has bind_dn and no secret; expected its password in secret, secret_file or secret_env');
   });
 
-export type ProviderEntry = z.output<typeof provider>;
-
 export const identitySettings = z.strictObject({
   sync_interval: durationSetting(
     'How often people of directories are looked up again: who is gone there is switched off here, and groups are brought up to date.',

@@ -25,7 +25,7 @@ export interface ProviderRow {
 }
 
 /** On one server. */
-export const providersMax = 64;
+const providersMax = 64;
 
 /** All of them, first asked first. */
 export async function listProviderRows(read: Kysely<Schema>): Promise<ProviderRow[]> {

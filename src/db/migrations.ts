@@ -29,8 +29,8 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0003-offline': { up: (db) => addOffline(db as Kysely<Schema>, dialect) },
     '0004-mirror-words': { up: (db) => addMirrorWords(db as Kysely<Schema>, dialect) },
     '0005-source-history': { up: (db) => addSourceHistory(db as Kysely<Schema>, dialect) },
-    '0008-project-words': { up: (db) => addProjectWords(db as Kysely<Schema>, dialect) },
     '0007-identity-providers': { up: (db) => addIdentityProviders(db as Kysely<Schema>, dialect) },
+    '0008-project-words': { up: (db) => addProjectWords(db as Kysely<Schema>, dialect) },
   };
 }
 
