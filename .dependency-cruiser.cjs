@@ -20,6 +20,7 @@ const levels = [
   ['registry'],
   ['jobs'],
   ['api', 'http'],
+  ['identity.ts'],
   ['app.ts'],
   ['cli', 'main.ts'],
 ];

@@ -5,26 +5,21 @@ import pkg from '../package.json' with { type: 'json' };
 import { createApi } from './api/api.ts';
 import type { AccessPolicy } from './auth/access.ts';
 import { openSecrets, type Secrets } from './auth/master-key.ts';
-import { createPasswords } from './auth/passwords.ts';
-import { anonymous, type Principal } from './auth/principal.ts';
-import { openTokens } from './auth/tokens.ts';
 import { openFilesystemStore } from './blobs/filesystem.ts';
 import type { Config } from './config/config.ts';
 import { shippedEquivalents } from './config/equivalents.ts';
 import { prepareContentQueries } from './db/content.ts';
 import { lockDataFolder } from './db/data-folder-lock.ts';
 import type { Database } from './db/database.ts';
-import { prepareAccountQuery, prepareLoginQuery } from './db/identity.ts';
 import { getMeta, prepareProjectQueries } from './db/projects.ts';
 import { openSqliteDatabase } from './db/sqlite.ts';
 import { rewriteSqlite } from './db/sqlite-file.ts';
-import { createAuthentication } from './http/authentication.ts';
 import { createDistribution } from './http/distribution.ts';
 import { errorResponse, statusOf } from './http/errors.ts';
 import { createMonitoring } from './http/monitoring.ts';
 import { createClients } from './http/origin.ts';
 import { startServer } from './http/server.ts';
-import { createTokenService } from './http/token-service.ts';
+import { openIdentity } from './identity.ts';
 import { startWarmSchedules } from './jobs/warm-schedule.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
@@ -212,16 +207,8 @@ async function compose(options: {
   });
   const removed = await uploads.removeLeftovers();
   if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
-  const passwords = createPasswords({ clock, find: prepareLoginQuery(database) });
   const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
-  const tokens = await openTokens({ keyFile: join(config.dataDir, 'token-key.json'), clock, audience: service });
-  const account = prepareAccountQuery(database);
-  const findPrincipal = async (key: string): Promise<Principal | undefined> => {
-    if (key === 'anonymous') return anonymous;
-    const found = key.startsWith('user:') ? await account(Number(key.slice(5))) : undefined;
-    return found === undefined ? undefined : { kind: 'user', ...found };
-  };
-  const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
+  const { authentication, tokenService } = await openIdentity({ config, database, clock, policy, names, service });
   const lastUse = createLastUse({ database, log });
   const pull = notingUse(createPull({ content, store, check, mirror }), lastUse);
   const offline = createOffline({
@@ -254,6 +241,7 @@ async function compose(options: {
   });
   const explain = createExplain({ database, names, mirror, pool, ...(config.externalUrl === undefined ? {} : { externalHost: service }) });
   const api = createApi({
+    access: policy,
     projects: createProjects({ database, names, cache: projectCache }),
     explain,
     offline,
@@ -272,7 +260,7 @@ async function compose(options: {
   const server = startServer(
     {
       distribution,
-      tokenService: createTokenService({ tokens, passwords, policy, names, service }),
+      tokenService,
       authentication,
       clients: createClients({
         externalUrl: config.externalUrl,

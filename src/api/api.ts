@@ -2,19 +2,16 @@
 // what was sent, calls one use-case, and shapes the answer. Failures are coded errors, answered in one place (`handle`).
 
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
-import type { MiddlewareHandler } from 'hono';
 import { HTTPException } from 'hono/http-exception';
-import { matchedRoutes } from 'hono/route';
-import { decideSystem } from '../auth/access.ts';
-import type { Principal } from '../auth/principal.ts';
+import type { Caller } from '../auth/principal.ts';
 import { OciError } from '../oci/errors.ts';
 import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
+import { createGuard } from './guard.ts';
 import { historyRoutes } from './history-routes.ts';
-import { bodyMaxBytes, readJsonText } from './json-body.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
-import { offlineRoutes } from './offline-routes.ts';
+import { offlineGroups } from './offline-routes.ts';
 import { describeApi } from './openapi.ts';
-import { apiPrefix, bodyLimits, checkPolicy, methodsOf, type PolicyTable, policy, policyKey, streamedBodies } from './policy.ts';
+import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable } from './policy.ts';
 import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
 import { sourceRegistryRoutes } from './source-registry-routes.ts';
@@ -23,32 +20,31 @@ import { systemRoutes } from './system-routes.ts';
 
 export interface Api {
   /** The answer for an authenticated caller; coded errors are answers, any other failure is thrown. */
-  handle(request: Request, principal: Principal): Promise<Response>;
+  handle(request: Request, caller: Caller): Promise<Response>;
 }
 
 /** Browsers ask for a login with this; other clients send theirs anyhow. RFC 7617. */
 const loginChallenge = 'Basic realm="breakwater"';
-const standardGroups: readonly RouteGroup[] = [
+export const standardGroups: readonly RouteGroup[] = [
   systemRoutes,
   projectRoutes,
   sourceRoutes,
   sourceRegistryRoutes,
   presetRoutes,
   mirrorRoutes,
-  offlineRoutes,
+  ...offlineGroups,
   historyRoutes,
 ];
-const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 /** Throws when a route lacks its line in the policy table: such a server must not start. */
-export function createApi(parts: ApiParts, options: { table?: PolicyTable; groups?: readonly RouteGroup[] } = {}): Api {
-  const { table = policy, groups = standardGroups } = options;
+export function createApi(parts: ApiParts, groups: readonly RouteGroup[] = standardGroups): Api {
+  const table = policyOf(groups);
   const router: ApiRouter = new OpenAPIHono<ApiEnvironment>({
     defaultHook: (result) => {
       if (!result.success) throw invalidInput(result.target, result.error.issues);
     },
   });
-  const guard = createGuard(table);
+  const guard = createGuard({ parts, table, groups });
   router.use('*', guard);
   router.onError((error) => {
     throw error;
@@ -58,7 +54,7 @@ export function createApi(parts: ApiParts, options: { table?: PolicyTable; group
     if (allowed.length === 0) throw new OciError('NOT_FOUND', `nothing is here; ${apiPrefix}/openapi.json lists what there is`);
     throw new OciError('METHOD_NOT_ALLOWED', `this path allows ${allowed.join(', ')}`, { detail: { allow: allowed } });
   });
-  for (const register of groups) register(router, parts);
+  for (const group of groups) group.register(router, parts);
   registerDocument(router, () => document);
   checkPolicy(
     table,
@@ -67,9 +63,9 @@ export function createApi(parts: ApiParts, options: { table?: PolicyTable; group
   const document = describeApi(router, table, parts.errors);
 
   return {
-    handle: async (request, principal) => {
+    handle: async (request, caller) => {
       try {
-        const response = await router.fetch(request, { principal });
+        const response = await router.fetch(request, { caller });
         response.headers.set('cache-control', 'no-store');
         response.headers.set('x-content-type-options', 'nosniff');
         return response;
@@ -85,28 +81,12 @@ export function createApi(parts: ApiParts, options: { table?: PolicyTable; group
   };
 }
 
-/** Runs before every handler: the right of every route that the request could reach, then the body within its limits. */
-function createGuard(table: PolicyTable): MiddlewareHandler<ApiEnvironment> {
-  const guard: MiddlewareHandler<ApiEnvironment> = async (c, next) => {
-    const { principal } = c.env;
-    const routes = matchedRoutes(c).filter((route) => route.handler !== guard);
-    for (const route of routes) {
-      const required = table[policyKey(route)];
-      if (required === undefined) throw new Error(`${policyKey(route)} has no line in the policy table`);
-      if (required === 'public' || decideSystem(principal, required)) continue;
-      if (principal.kind === 'anonymous') throw new OciError('UNAUTHORIZED', 'log in to do this');
-      throw new OciError('DENIED', `you may not do this (${required})`);
-    }
-    const { raw } = c.req;
-    const isStreamed = routes.some((route) => streamedBodies.has(policyKey(route)));
-    if (routes.length > 0 && methodsWithBody.has(raw.method) && !isStreamed) {
-      const maxBytes = Math.max(bodyMaxBytes, ...routes.map((route) => bodyLimits[policyKey(route)] ?? 0));
-      c.req.raw = new Request(raw.url, { method: raw.method, headers: raw.headers, body: await readJsonText(raw, maxBytes) });
-    }
-    await next();
-  };
-  return guard;
+/** What every route of the groups asks, as one table. */
+export function policyOf(groups: readonly RouteGroup[] = standardGroups): PolicyTable {
+  return joinPolicies([documentPolicy, ...groups.map((group) => group.policy)]);
 }
+
+const documentPolicy: PolicyTable = { [`GET ${apiPrefix}/openapi.json`]: 'public' };
 
 function registerDocument(router: ApiRouter, document: () => object): void {
   const route = createRoute({

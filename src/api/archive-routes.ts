@@ -54,33 +54,40 @@ const importArchive = createRoute({
   ],
 });
 
-export const archiveRoutes: RouteGroup = (router, parts) => {
-  router.openapi(exportImages, async (c) => {
-    const { image, pins, platform } = c.req.valid('query');
-    const choice = platform === undefined ? undefined : requirePlatforms(platform);
-    const named = image === undefined ? [] : typeof image === 'string' ? [image] : image;
-    const pinned = pins === undefined ? [] : await parts.offline.pins.list(pins);
-    if (pins !== undefined && pinned.length === 0) throw new OciError('NOT_FOUND', `there is no pinned set named ${pins}`);
-    const wishes = [
-      ...named.map((item) => ({ image: item, platforms: choice ?? requirePlatforms(platformsDefault) })),
-      ...pinned.map((pin) => ({ image: pin.image, platforms: choice ?? requirePlatforms(pin.platforms) })),
-    ];
-    if (wishes.length === 0) throw new OciError('BAD_REQUEST', 'name images, or a pinned set (pins)');
-    const prepared = await parts.offline.exporter.prepare(wishes);
-    const stop = new AbortController();
-    return new Response(toStream(prepared.write(stop.signal), stop), {
-      headers: { 'content-type': tarType, 'x-content-bytes': String(prepared.sizeBytes) },
+export const archiveRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/archive`]: { system: 'archive:read' },
+    [`POST ${apiPrefix}/archive`]: { system: 'archive:create' },
+  },
+  streamedBodies: [`POST ${apiPrefix}/archive`],
+  register: (router, parts) => {
+    router.openapi(exportImages, async (c) => {
+      const { image, pins, platform } = c.req.valid('query');
+      const choice = platform === undefined ? undefined : requirePlatforms(platform);
+      const named = image === undefined ? [] : typeof image === 'string' ? [image] : image;
+      const pinned = pins === undefined ? [] : await parts.offline.pins.list(pins);
+      if (pins !== undefined && pinned.length === 0) throw new OciError('NOT_FOUND', `there is no pinned set named ${pins}`);
+      const wishes = [
+        ...named.map((item) => ({ image: item, platforms: choice ?? requirePlatforms(platformsDefault) })),
+        ...pinned.map((pin) => ({ image: pin.image, platforms: choice ?? requirePlatforms(pin.platforms) })),
+      ];
+      if (wishes.length === 0) throw new OciError('BAD_REQUEST', 'name images, or a pinned set (pins)');
+      const prepared = await parts.offline.exporter.prepare(wishes);
+      const stop = new AbortController();
+      return new Response(toStream(prepared.write(stop.signal), stop), {
+        headers: { 'content-type': tarType, 'x-content-bytes': String(prepared.sizeBytes) },
+      });
     });
-  });
-  router.openapi(importArchive, async (c) => {
-    const { project, as } = c.req.valid('query');
-    const { body } = c.req.raw;
-    if (body === null) throw new OciError('BAD_REQUEST', 'the body is empty; a tar archive was expected');
-    if (project !== undefined && as !== undefined) throw new OciError('BAD_REQUEST', 'project and as cannot both be named');
-    const wish = { ...(project === undefined ? {} : { project }), ...(as === undefined ? {} : { as }) };
-    const imported = await parts.offline.importer.read(withIdleLimit(body), wish);
-    return c.json({ ...imported, images: [...imported.images] }, 201);
-  });
+    router.openapi(importArchive, async (c) => {
+      const { project, as } = c.req.valid('query');
+      const { body } = c.req.raw;
+      if (body === null) throw new OciError('BAD_REQUEST', 'the body is empty; a tar archive was expected');
+      if (project !== undefined && as !== undefined) throw new OciError('BAD_REQUEST', 'project and as cannot both be named');
+      const wish = { ...(project === undefined ? {} : { project }), ...(as === undefined ? {} : { as }) };
+      const imported = await parts.offline.importer.read(withIdleLimit(body), wish);
+      return c.json({ ...imported, images: [...imported.images] }, 201);
+    });
+  },
 };
 
 function toStream(chunks: AsyncGenerator<Uint8Array>, stop: AbortController): ReadableStream<Uint8Array> {

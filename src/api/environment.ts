@@ -1,7 +1,9 @@
 // What every route of the admin API is given: the parts it calls, and the router's types.
 
 import type { OpenAPIHono } from '@hono/zod-openapi';
-import type { Principal } from '../auth/principal.ts';
+import type { AccessPolicy } from '../auth/access.ts';
+import type { Caller } from '../auth/principal.ts';
+import type { Project } from '../db/projects.ts';
 import type { Log } from '../lib/log.ts';
 import type { OciError, OciErrorCode } from '../oci/errors.ts';
 import type { Explain } from '../registry/explain.ts';
@@ -10,8 +12,10 @@ import type { Offline } from '../registry/offline.ts';
 import type { PresetUpdates } from '../registry/preset-updates.ts';
 import type { Projects } from '../registry/projects.ts';
 import type { Sources } from '../registry/sources.ts';
+import type { PolicyTable } from './policy.ts';
 
 export interface ApiParts {
+  readonly access: AccessPolicy;
   readonly projects: Projects;
   readonly explain: Explain;
   readonly offline: Offline;
@@ -29,13 +33,47 @@ export interface ApiParts {
   };
 }
 
+/** What a handler did, for the audit; the guard has the rest. Values are plain and hold no secrets. */
+export interface Change {
+  readonly resourceType: string;
+  readonly resource: string;
+  readonly projectId?: number;
+  readonly before?: unknown;
+  readonly after?: unknown;
+}
+
+/** An object that a route names by its id, and the project it belongs to; without one it is the server's. */
+export interface OwnedObject {
+  readonly project?: Project;
+  readonly value: unknown;
+}
+export type ObjectResolver = (id: string, caller: Caller) => Promise<OwnedObject | undefined>;
+
 export interface ApiEnvironment {
-  readonly Bindings: { readonly principal: Principal };
+  readonly Bindings: { readonly caller: Caller };
+  readonly Variables: {
+    /** Where the path names a project, or the object belongs to one: it exists, and the caller may do there what the policy line says. */
+    project: Project;
+    /** Of a path with a repository: its full name. Whether there is one, the handler finds out. */
+    repository: string;
+    /** Where the policy line names an object. */
+    object: unknown;
+    change: Change;
+  };
 }
 export type ApiRouter = OpenAPIHono<ApiEnvironment>;
 
-/** Registers routes. Their rights stand in the policy table; a thrown OciError is the answer. */
-export type RouteGroup = (router: ApiRouter, parts: ApiParts) => void;
+/** Routes of one subject with what each asks of the caller (policy.ts). A thrown OciError is the answer. */
+export interface RouteGroup {
+  readonly policy: PolicyTable;
+  /** Finds the objects that its policy lines name, by the id in the path. Gives undefined for what is not there. */
+  readonly objects?: Readonly<Record<string, (parts: ApiParts) => ObjectResolver>>;
+  /** Routes whose JSON body may be larger than the usual limit: the bytes. */
+  readonly bodyLimits?: Readonly<Record<string, number>>;
+  /** Routes whose body is no JSON: the route reads it itself, within limits of its own. */
+  readonly streamedBodies?: readonly string[];
+  readonly register: (router: ApiRouter, parts: ApiParts) => void;
+}
 
 /** In a route's definition: the codes it may throw, apart from those of its right and its input. */
 export const errorCodesKey = 'x-error-codes';

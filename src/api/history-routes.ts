@@ -24,16 +24,21 @@ const history = createRoute({
   [errorCodesKey]: ['NOT_FOUND'],
 });
 
-export const historyRoutes: RouteGroup = (router, parts) => {
-  router.openapi(history, async (c) => {
-    const id = Number(c.req.valid('param').id);
-    const { registry, url } = parts.sources.get(id).record;
-    const { buckets, ...found } = await parts.history.read(sourceKey(registry, url), c.req.valid('query').range);
-    const told = buckets.map(({ atMs, verdicts, ...bucket }) => ({
-      at: new Date(atMs).toISOString(),
-      ...bucket,
-      verdicts: { ...verdicts },
-    }));
-    return c.json({ id, registry, url, ...found, total: { ...found.total, verdicts: { ...found.total.verdicts } }, buckets: told }, 200);
-  });
+export const historyRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/sources/{id}/history`]: { system: 'source:read' },
+  },
+  register: (router, parts) => {
+    router.openapi(history, async (c) => {
+      const id = Number(c.req.valid('param').id);
+      const { registry, url } = parts.sources.get(id).record;
+      const { buckets, ...found } = await parts.history.read(sourceKey(registry, url), c.req.valid('query').range);
+      const told = buckets.map(({ atMs, verdicts, ...bucket }) => ({
+        at: new Date(atMs).toISOString(),
+        ...bucket,
+        verdicts: { ...verdicts },
+      }));
+      return c.json({ id, registry, url, ...found, total: { ...found.total, verdicts: { ...found.total.verdicts } }, buckets: told }, 200);
+    });
+  },
 };

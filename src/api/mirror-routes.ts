@@ -16,9 +16,14 @@ const explain = createRoute({
   [errorCodesKey]: ['NAME_INVALID', 'NAME_UNKNOWN', 'TAG_INVALID', 'DIGEST_INVALID'],
 });
 
-export const mirrorRoutes: RouteGroup = (router, parts) => {
-  router.openapi(explain, async (c) => {
-    const host = c.req.header('host')?.toLowerCase();
-    return c.json(await parts.explain.explain(c.req.valid('query').image, host === undefined ? [] : [host]), 200);
-  });
+export const mirrorRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/explain`]: { system: 'explain:read' },
+  },
+  register: (router, parts) => {
+    router.openapi(explain, async (c) => {
+      const host = c.req.header('host')?.toLowerCase();
+      return c.json(await parts.explain.explain(c.req.valid('query').image, host === undefined ? [] : [host]), 200);
+    });
+  },
 };

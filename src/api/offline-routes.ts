@@ -1,4 +1,4 @@
-// All routes for sites without a network.
+// The groups of routes for sites without a network.
 
 import { archiveRoutes } from './archive-routes.ts';
 import type { RouteGroup } from './environment.ts';
@@ -6,8 +6,4 @@ import { pinRoutes } from './pin-routes.ts';
 import { verifyRoutes } from './verify-routes.ts';
 import { warmRoutes } from './warm-routes.ts';
 
-const groups: readonly RouteGroup[] = [warmRoutes, pinRoutes, verifyRoutes, archiveRoutes];
-
-export const offlineRoutes: RouteGroup = (router, parts) => {
-  for (const register of groups) register(router, parts);
-};
+export const offlineGroups: readonly RouteGroup[] = [warmRoutes, pinRoutes, verifyRoutes, archiveRoutes];

@@ -34,17 +34,25 @@ const remove = createRoute({
   [errorCodesKey]: ['NOT_FOUND'],
 });
 
-export const pinRoutes: RouteGroup = (router, parts) => {
-  router.openapi(list, async (c) => c.json((await parts.offline.pins.list(c.req.valid('query').set)).map(presentPin), 200));
-  router.openapi(add, async (c) => {
-    const { images, platforms } = c.req.valid('json');
-    return c.json((await parts.offline.pins.add(c.req.valid('param').set, images, requirePlatforms(platforms))).map(presentPin), 200);
-  });
-  router.openapi(remove, async (c) => {
-    const { image } = c.req.valid('query');
-    const images = image === undefined ? [] : typeof image === 'string' ? [image] : image;
-    return c.json({ removed: await parts.offline.pins.remove(c.req.valid('param').set, images) }, 200);
-  });
+export const pinRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/pins`]: { system: 'pin:read' },
+    [`POST ${apiPrefix}/pins/{set}`]: { system: 'pin:update' },
+    [`DELETE ${apiPrefix}/pins/{set}`]: { system: 'pin:update' },
+  },
+  bodyLimits: { [`POST ${apiPrefix}/pins/{set}`]: 4 * 1024 * 1024 },
+  register: (router, parts) => {
+    router.openapi(list, async (c) => c.json((await parts.offline.pins.list(c.req.valid('query').set)).map(presentPin), 200));
+    router.openapi(add, async (c) => {
+      const { images, platforms } = c.req.valid('json');
+      return c.json((await parts.offline.pins.add(c.req.valid('param').set, images, requirePlatforms(platforms))).map(presentPin), 200);
+    });
+    router.openapi(remove, async (c) => {
+      const { image } = c.req.valid('query');
+      const images = image === undefined ? [] : typeof image === 'string' ? [image] : image;
+      return c.json({ removed: await parts.offline.pins.remove(c.req.valid('param').set, images) }, 200);
+    });
+  },
 };
 
 function presentPin({ createdAtMs, ...pin }: StoredPin): PinBody {

@@ -1,9 +1,14 @@
 // The policy table: what it must cover, and how it reads routes.
 
 import { expect, test } from 'bun:test';
-import { apiPrefix, checkPolicy, methodsOf, policy, policyKey } from './policy.ts';
+import { policyOf } from './api.ts';
+import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable, policyKey } from './policy.ts';
 
-const table = { 'GET /things': 'public', 'GET /things/{name}': 'project:read', 'DELETE /things/{name}': 'project:delete' } as const;
+const table: PolicyTable = {
+  'GET /things': 'public',
+  'GET /things/{name}': { system: 'source:read' },
+  'DELETE /things/{name}': { system: 'source:delete' },
+};
 const routes = [
   { method: 'GET', path: '/things' },
   { method: 'GET', path: '/things/:name' },
@@ -31,6 +36,10 @@ test('a line without a route is named', () => {
   expect(() => checkPolicy(table, routes.slice(1))).toThrow('GET /things');
 });
 
+test('two lines for one route are refused', () => {
+  expect(() => joinPolicies([table, { 'GET /things': 'login' }])).toThrow('GET /things');
+});
+
 test("the router's parameters are those of the table", () => {
   expect(policyKey({ method: 'GET', path: '/a/:one/b/:two_2' })).toBe('GET /a/{one}/b/{two_2}');
 });
@@ -43,6 +52,11 @@ test('the methods of a path are told, HEAD with GET', () => {
 });
 
 test('only what tells nothing is public', () => {
-  const open = Object.entries(policy).filter(([, required]) => required === 'public');
-  expect(open.map(([key]) => key.replace(apiPrefix, ''))).toEqual(['GET /ping', 'GET /health', 'GET /systeminfo', 'GET /openapi.json']);
+  const open = Object.entries(policyOf()).filter(([, required]) => required === 'public');
+  expect(open.map(([key]) => key.replace(apiPrefix, '')).sort()).toEqual([
+    'GET /health',
+    'GET /openapi.json',
+    'GET /ping',
+    'GET /systeminfo',
+  ]);
 });

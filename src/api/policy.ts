@@ -1,60 +1,27 @@
-// The policy table of the admin API: what each route asks of the caller. The server does not start with a route that is missing here, and
-// no handler runs before its line was applied (api.ts). It must never decide anything itself: `decideSystem` does.
+// What each route of the admin API asks of the caller. Every group of routes brings its lines; the server does not start with a route that has none,
+// and no handler runs before its line was applied (guard.ts). It must never decide anything itself: `decide` does.
 
-import type { SystemAction } from '../auth/access.ts';
+import type { Action, ProjectAction, SystemAction } from '../auth/actions.ts';
 
-/** `public`: for everybody, without a login. */
-export type RequiredAction = SystemAction | 'public';
+/** What a line asks. */
+export type Requirement =
+  /** For everybody, without a login. */
+  | 'public'
+  /** For whoever has logged in: it is about the caller. */
+  | 'login'
+  /** A right on the server as a whole. */
+  | { readonly system: SystemAction }
+  /** A right in the project that the path names (`{project_name_or_id}` or `{project_name}`). */
+  | { readonly project: ProjectAction }
+  /** A right where the object belongs that the path names by `{<object>_id}`: in its project, or on the server. */
+  | { readonly object: string; readonly action: Action; readonly parameter?: string }
+  /** The handler shows only what the caller has this right to, and counts nothing else. `login`: not to anonymous callers at all. */
+  | { readonly filtered: Action; readonly login?: true };
+
 /** By `METHOD /path/{parameter}`. A GET line also stands for HEAD. */
-export type PolicyTable = Readonly<Record<string, RequiredAction>>;
+export type PolicyTable = Readonly<Record<string, Requirement>>;
 
 export const apiPrefix = '/api/v2.0';
-
-export const policy: PolicyTable = {
-  [`GET ${apiPrefix}/ping`]: 'public',
-  [`GET ${apiPrefix}/health`]: 'public',
-  [`GET ${apiPrefix}/systeminfo`]: 'public',
-  [`GET ${apiPrefix}/openapi.json`]: 'public',
-  [`GET ${apiPrefix}/projects`]: 'project:list',
-  [`POST ${apiPrefix}/projects`]: 'project:create',
-  [`GET ${apiPrefix}/projects/{name}`]: 'project:read',
-  [`DELETE ${apiPrefix}/projects/{name}`]: 'project:delete',
-  [`GET ${apiPrefix}/sources`]: 'source:list',
-  [`POST ${apiPrefix}/sources`]: 'source:create',
-  [`POST ${apiPrefix}/sources/test`]: 'source:test',
-  [`GET ${apiPrefix}/sources/{id}`]: 'source:list',
-  [`PATCH ${apiPrefix}/sources/{id}`]: 'source:change',
-  [`DELETE ${apiPrefix}/sources/{id}`]: 'source:delete',
-  [`POST ${apiPrefix}/sources/{id}/test`]: 'source:test',
-  [`GET ${apiPrefix}/sources/{id}/history`]: 'source:list',
-  [`GET ${apiPrefix}/registries`]: 'source:list',
-  [`POST ${apiPrefix}/registries`]: 'source:create',
-  [`PATCH ${apiPrefix}/registries/{name}`]: 'source:change',
-  [`DELETE ${apiPrefix}/registries/{name}`]: 'source:delete',
-  [`PUT ${apiPrefix}/registries/{name}/order`]: 'source:change',
-  [`GET ${apiPrefix}/presets`]: 'source:list',
-  [`POST ${apiPrefix}/presets/update`]: 'source:change',
-  [`GET ${apiPrefix}/explain`]: 'explain:read',
-  [`GET ${apiPrefix}/warmups`]: 'warmup:read',
-  [`POST ${apiPrefix}/warmups`]: 'warmup:change',
-  [`GET ${apiPrefix}/warmups/{id}`]: 'warmup:read',
-  [`DELETE ${apiPrefix}/warmups/{id}`]: 'warmup:change',
-  [`GET ${apiPrefix}/pins`]: 'pin:read',
-  [`POST ${apiPrefix}/pins/{set}`]: 'pin:change',
-  [`DELETE ${apiPrefix}/pins/{set}`]: 'pin:change',
-  [`GET ${apiPrefix}/verify`]: 'verify:read',
-  [`GET ${apiPrefix}/archive`]: 'archive:export',
-  [`POST ${apiPrefix}/archive`]: 'archive:import',
-};
-
-/** Routes whose JSON body may be larger than the usual limit: the bytes. */
-export const bodyLimits: Readonly<Record<string, number>> = {
-  [`POST ${apiPrefix}/warmups`]: 4 * 1024 * 1024,
-  [`POST ${apiPrefix}/pins/{set}`]: 4 * 1024 * 1024,
-};
-
-/** Routes whose body is no JSON: the route reads it itself, within limits of its own. */
-export const streamedBodies: ReadonlySet<string> = new Set([`POST ${apiPrefix}/archive`]);
 
 /** A route as the router keeps it: `ALL` for middleware, parameters as `:name`. */
 export interface RegisteredRoute {
@@ -62,9 +29,29 @@ export interface RegisteredRoute {
   readonly path: string;
 }
 
+/** The lines of all groups as one table. Throws when two groups have a line for one route. */
+export function joinPolicies(tables: readonly PolicyTable[]): PolicyTable {
+  const joined: Record<string, Requirement> = {};
+  for (const table of tables) {
+    for (const [key, requirement] of Object.entries(table)) {
+      if (Object.hasOwn(joined, key)) throw new Error(`two lines of the policy table for ${key}`);
+      joined[key] = requirement;
+    }
+  }
+  return joined;
+}
+
 /** The line of the table that a registered route belongs to. */
 export function policyKey(route: RegisteredRoute): string {
   return `${route.method} ${route.path.replace(/:([A-Za-z]\w*)/g, '{$1}')}`;
+}
+
+/** A requirement in words, for refusals and the API's document. */
+export function describeRequirement(requirement: Requirement): string {
+  if (typeof requirement === 'string') return requirement;
+  if ('system' in requirement) return requirement.system;
+  if ('project' in requirement) return requirement.project;
+  return 'filtered' in requirement ? requirement.filtered : requirement.action;
 }
 
 /** Throws, naming them, when a route has no line or a line no route: nothing may be served then. */

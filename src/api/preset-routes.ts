@@ -22,13 +22,19 @@ const update = createRoute({
   [errorCodesKey]: ['CONFLICT', 'BODY_TOO_LARGE', 'BODY_TOO_SLOW'],
 });
 
-export const presetRoutes: RouteGroup = (router, { presets }) => {
-  router.openapi(read, (c) => c.json(present(presets), 200));
+export const presetRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/presets`]: { system: 'source:list' },
+    [`POST ${apiPrefix}/presets/update`]: { system: 'source:update' },
+  },
+  register: (router, { presets }) => {
+    router.openapi(read, (c) => c.json(present(presets), 200));
 
-  router.openapi(update, async (c) => {
-    await presets.check();
-    return c.json(present(presets), 200);
-  });
+    router.openapi(update, async (c) => {
+      await presets.check();
+      return c.json(present(presets), 200);
+    });
+  },
 };
 
 function present(updates: PresetUpdates): PresetStatus {

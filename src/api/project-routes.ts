@@ -1,9 +1,11 @@
 // Projects over HTTP, shaped as Harbor's v2.0 so that its clients can read them, with what a project of ours has besides.
 
 import { createRoute, z } from '@hono/zod-openapi';
+import { decide } from '../auth/access.ts';
+import { principalName } from '../auth/principal.ts';
+import { projectScope } from '../auth/project-scope.ts';
 import type { Project } from '../db/projects.ts';
 import { OciError } from '../oci/errors.ts';
-import type { Projects } from '../registry/projects.ts';
 import { errorCodesKey, type RouteGroup } from './environment.ts';
 import { listHeaders, listingQuery, parseListing } from './listing.ts';
 import { apiPrefix } from './policy.ts';
@@ -25,7 +27,7 @@ const listQuery = z.object({
   project_name: z.string().max(255).optional().meta({ description: 'with HEAD: whether a project of this name exists' }),
 });
 const byName = {
-  params: z.object({ name: z.string().max(255).meta({ description: 'the name, or the project_id' }) }),
+  params: z.object({ project_name_or_id: z.string().max(255).meta({ description: 'the name, or the project_id' }) }),
   headers: z.object({
     'x-is-resource-name': z
       .enum(['true', 'false'])
@@ -41,7 +43,7 @@ const list = createRoute({
   description: '`X-Total-Count` has the number of all, `Link` the next page.',
   request: { query: listQuery },
   responses: { 200: { description: 'one page', content: { 'application/json': { schema: z.array(projectSchema).readonly() } } } },
-  [errorCodesKey]: ['NAME_UNKNOWN'],
+  [errorCodesKey]: ['NOT_FOUND'],
 });
 const create = createRoute({
   method: 'post',
@@ -55,76 +57,87 @@ const create = createRoute({
 });
 const read = createRoute({
   method: 'get',
-  path: `${apiPrefix}/projects/{name}`,
+  path: `${apiPrefix}/projects/{project_name_or_id}`,
   summary: 'Read a project',
   request: byName,
   responses: { 200: { description: 'the project', content: { 'application/json': { schema: projectSchema } } } },
-  [errorCodesKey]: ['NAME_UNKNOWN'],
+  [errorCodesKey]: ['NOT_FOUND'],
 });
 const remove = createRoute({
   method: 'delete',
-  path: `${apiPrefix}/projects/{name}`,
+  path: `${apiPrefix}/projects/{project_name_or_id}`,
   summary: 'Delete an empty project',
   request: byName,
   responses: { 200: { description: 'deleted' } },
-  [errorCodesKey]: ['NAME_UNKNOWN', 'CONFLICT'],
+  [errorCodesKey]: ['NOT_FOUND', 'CONFLICT'],
 });
 
-export const projectRoutes: RouteGroup = (router, { projects, log }) => {
-  router.openapi(list, async (c) => {
-    const { name, public: isPublic, project_name: exact, ...sent } = c.req.valid('query');
-    const all = c.req.raw.method === 'HEAD' && exact !== undefined ? await projects.list() : [];
-    if (c.req.raw.method === 'HEAD' && exact !== undefined && !all.some((project) => project.name === exact)) throw unknownProject(exact);
-    const listing = parseListing(sent, listFields);
-    const { projects: found, count } = await projects.page('all', {
-      ...listing,
-      conditions: [
-        ...listing.conditions,
-        ...(name === undefined ? [] : [{ field: 'name', kind: 'part', value: name } as const]),
-        ...(isPublic === undefined ? [] : [{ field: 'public', kind: 'exact', value: isPublic === 'true' } as const]),
-      ],
+export const projectRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/projects`]: { filtered: 'project:read' },
+    [`POST ${apiPrefix}/projects`]: { system: 'project:create' },
+    [`GET ${apiPrefix}/projects/{project_name_or_id}`]: { project: 'project:read' },
+    [`DELETE ${apiPrefix}/projects/{project_name_or_id}`]: { project: 'project:delete' },
+  },
+  register: (router, { projects, log, access }) => {
+    router.openapi(list, async (c) => {
+      const { principal } = c.env.caller;
+      const { name, public: isPublic, project_name: exact, ...sent } = c.req.valid('query');
+      if (c.req.raw.method === 'HEAD' && exact !== undefined) {
+        const project = await projects.find(exact, { isName: true });
+        if (project === undefined || !decide(access, principal, 'project:read', { kind: 'project', project })) throw unknownProject(exact);
+      }
+      const listing = parseListing(sent, listFields);
+      const scope = await projectScope(access, principal, 'project:read', projects.list);
+      const { projects: found, count } = await projects.page(scope, {
+        ...listing,
+        conditions: [
+          ...listing.conditions,
+          ...(name === undefined ? [] : [{ field: 'name', kind: 'part', value: name } as const]),
+          ...(isPublic === undefined ? [] : [{ field: 'public', kind: 'exact', value: isPublic === 'true' } as const]),
+        ],
+      });
+      for (const [header, value] of Object.entries(listHeaders(c.req.url, listing, count))) c.header(header, value);
+      return c.json(found.map(present), 200);
     });
-    for (const [header, value] of Object.entries(listHeaders(c.req.url, listing, count))) c.header(header, value);
-    return c.json(found.map(present), 200);
-  });
 
-  router.openapi(create, async (c) => {
-    const wish = c.req.valid('json');
-    const { project, warnings } = await projects.create({
-      name: wish.name ?? wish.project_name ?? '',
-      kind: wish.kind,
-      isPublic: wish.public ?? wish.metadata?.public === 'true',
-      allowsSparse: wish.allows_sparse,
-      ...(wish.registry === undefined ? {} : { registry: wish.registry }),
+    router.openapi(create, async (c) => {
+      const { principal } = c.env.caller;
+      const wish = c.req.valid('json');
+      const { project, warnings } = await projects.create({
+        name: wish.name ?? wish.project_name ?? '',
+        kind: wish.kind,
+        isPublic: wish.public ?? wish.metadata?.public === 'true',
+        allowsSparse: wish.allows_sparse,
+        ...(principal.kind === 'user' ? { ownerId: principal.id } : {}),
+        ...(wish.registry === undefined ? {} : { registry: wish.registry }),
+      });
+      log.info('project.created', {
+        project: project.name,
+        kind: project.kind,
+        isPublic: project.isPublic,
+        by: principalName(c.env.caller.principal),
+      });
+      c.header('location', `${apiPrefix}/projects/${project.id}`);
+      return c.json({ ...present(project), warnings }, 201);
     });
-    log.info('project.created', { project: project.name, kind: project.kind, isPublic: project.isPublic, by: nameOf(c.env.principal) });
-    c.header('location', `${apiPrefix}/projects/${project.id}`);
-    return c.json({ ...present(project), warnings }, 201);
-  });
 
-  router.openapi(read, async (c) => {
-    const project = await find(projects, c.req.valid('param').name, c.req.valid('header')['x-is-resource-name']);
-    return c.json(present(project), 200);
-  });
+    router.openapi(read, async (c) => {
+      const project = c.get('project');
+      return c.json(present(project), 200);
+    });
 
-  router.openapi(remove, async (c) => {
-    const project = await find(projects, c.req.valid('param').name, c.req.valid('header')['x-is-resource-name']);
-    await projects.delete(project.name);
-    log.info('project.deleted', { project: project.name, by: nameOf(c.env.principal) });
-    return c.body(null, 200);
-  });
+    router.openapi(remove, async (c) => {
+      const project = c.get('project');
+      await projects.delete(project.name);
+      log.info('project.deleted', { project: project.name, by: principalName(c.env.caller.principal) });
+      return c.body(null, 200);
+    });
+  },
 };
 
-/** Digits are an id, as in Harbor, unless the client says that they are a name. */
-async function find(projects: Projects, nameOrId: string, isName: 'true' | 'false'): Promise<Project> {
-  const isId = isName === 'false' && /^\d{1,15}$/.test(nameOrId);
-  const found = (await projects.list()).find((project) => (isId ? project.id === Number(nameOrId) : project.name === nameOrId));
-  if (found === undefined) throw unknownProject(nameOrId);
-  return found;
-}
-
 function unknownProject(name: string): OciError {
-  return new OciError('NAME_UNKNOWN', `there is no project named ${name}`);
+  return new OciError('NOT_FOUND', `there is no project named ${name}`);
 }
 
 function present(project: Project): ProjectBody {
@@ -137,8 +150,4 @@ function present(project: Project): ProjectBody {
     ...(project.registry === undefined ? {} : { registry: project.registry }),
     allows_sparse: project.allowsSparse,
   };
-}
-
-function nameOf(principal: { readonly kind: string; readonly name?: string }): string {
-  return principal.name ?? principal.kind;
 }

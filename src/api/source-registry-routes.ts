@@ -1,6 +1,7 @@
 // Registries that are mirrored: listing, adding with their sources, who may pull, the order of their sources, removing.
 
 import { createRoute, z } from '@hono/zod-openapi';
+import { principalName } from '../auth/principal.ts';
 import { configOf } from '../registry/source-values.ts';
 import { errorCodesKey, type RouteGroup } from './environment.ts';
 import { apiPrefix } from './policy.ts';
@@ -61,39 +62,44 @@ const order = createRoute({
   [errorCodesKey]: ['NOT_FOUND', ...bodyCodes],
 });
 
-export const sourceRegistryRoutes: RouteGroup = (router, { sources, log }) => {
-  router.openapi(list, (c) => c.json(sources.list().map(presentRegistry), 200));
+export const sourceRegistryRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/registries`]: { system: 'registry:list' },
+    [`POST ${apiPrefix}/registries`]: { system: 'registry:create' },
+    [`PATCH ${apiPrefix}/registries/{name}`]: { system: 'registry:update' },
+    [`DELETE ${apiPrefix}/registries/{name}`]: { system: 'registry:delete' },
+    [`PUT ${apiPrefix}/registries/{name}/order`]: { system: 'registry:update' },
+  },
+  register: (router, { sources, log }) => {
+    router.openapi(list, (c) => c.json(sources.list().map(presentRegistry), 200));
 
-  router.openapi(add, async (c) => {
-    const { name, public: isPublic, sources: entries } = c.req.valid('json');
-    const wish = { name, sources: entries.map((entry) => configOf(name, entry)), ...(isPublic === undefined ? {} : { isPublic }) };
-    const registry = await sources.addRegistry(wish);
-    log.info('registry.added', { registry: name, sources: entries.length, by: nameOf(c.env.principal) });
-    return c.json(presentRegistry(registry), 201);
-  });
+    router.openapi(add, async (c) => {
+      const { name, public: isPublic, sources: entries } = c.req.valid('json');
+      const wish = { name, sources: entries.map((entry) => configOf(name, entry)), ...(isPublic === undefined ? {} : { isPublic }) };
+      const registry = await sources.addRegistry(wish);
+      log.info('registry.added', { registry: name, sources: entries.length, by: principalName(c.env.caller.principal) });
+      return c.json(presentRegistry(registry), 201);
+    });
 
-  router.openapi(change, async (c) => {
-    const { public: isPublic } = c.req.valid('json');
-    const registry = await sources.changeRegistry(c.req.valid('param').name, isPublic ?? undefined);
-    log.info('registry.changed', { registry: registry.name, public: isPublic, by: nameOf(c.env.principal) });
-    return c.json(presentRegistry(registry), 200);
-  });
+    router.openapi(change, async (c) => {
+      const { public: isPublic } = c.req.valid('json');
+      const registry = await sources.changeRegistry(c.req.valid('param').name, isPublic ?? undefined);
+      log.info('registry.changed', { registry: registry.name, public: isPublic, by: principalName(c.env.caller.principal) });
+      return c.json(presentRegistry(registry), 200);
+    });
 
-  router.openapi(remove, async (c) => {
-    const { name } = c.req.valid('param');
-    const isForced = c.req.valid('query').force === 'true';
-    await sources.removeRegistry(name, isForced);
-    log.info('registry.removed', { registry: name, forced: isForced, by: nameOf(c.env.principal) });
-    return c.body(null, 200);
-  });
+    router.openapi(remove, async (c) => {
+      const { name } = c.req.valid('param');
+      const isForced = c.req.valid('query').force === 'true';
+      await sources.removeRegistry(name, isForced);
+      log.info('registry.removed', { registry: name, forced: isForced, by: principalName(c.env.caller.principal) });
+      return c.body(null, 200);
+    });
 
-  router.openapi(order, async (c) => {
-    const registry = await sources.order(c.req.valid('param').name, c.req.valid('json').ids);
-    log.info('registry.ordered', { registry: registry.name, by: nameOf(c.env.principal) });
-    return c.json(presentRegistry(registry), 200);
-  });
+    router.openapi(order, async (c) => {
+      const registry = await sources.order(c.req.valid('param').name, c.req.valid('json').ids);
+      log.info('registry.ordered', { registry: registry.name, by: principalName(c.env.caller.principal) });
+      return c.json(presentRegistry(registry), 200);
+    });
+  },
 };
-
-function nameOf(principal: { readonly kind: string; readonly name?: string }): string {
-  return principal.name ?? principal.kind;
-}

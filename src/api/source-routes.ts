@@ -1,6 +1,7 @@
 // Sources: listing with their live state, adding, changing, removing, testing.
 
 import { createRoute, z } from '@hono/zod-openapi';
+import { principalName } from '../auth/principal.ts';
 import { OciError } from '../oci/errors.ts';
 import { configOf } from '../registry/source-values.ts';
 import { errorCodesKey, type RouteGroup } from './environment.ts';
@@ -89,53 +90,60 @@ const testUnsaved = createRoute({
   [errorCodesKey]: [...bodyCodes],
 });
 
-export const sourceRoutes: RouteGroup = (router, { sources, log }) => {
-  router.openapi(list, (c) =>
-    c.json(
-      sources.list().map((registry) => ({ registry: registry.name, sources: registry.sources.map(presentSource) })),
-      200,
-    ),
-  );
+export const sourceRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/sources`]: { system: 'source:list' },
+    [`POST ${apiPrefix}/sources`]: { system: 'source:create' },
+    [`POST ${apiPrefix}/sources/test`]: { system: 'source:test' },
+    [`GET ${apiPrefix}/sources/{id}`]: { system: 'source:read' },
+    [`PATCH ${apiPrefix}/sources/{id}`]: { system: 'source:update' },
+    [`DELETE ${apiPrefix}/sources/{id}`]: { system: 'source:delete' },
+    [`POST ${apiPrefix}/sources/{id}/test`]: { system: 'source:test' },
+  },
+  register: (router, { sources, log }) => {
+    router.openapi(list, (c) =>
+      c.json(
+        sources.list().map((registry) => ({ registry: registry.name, sources: registry.sources.map(presentSource) })),
+        200,
+      ),
+    );
 
-  router.openapi(add, async (c) => {
-    const { registry, ...entry } = c.req.valid('json');
-    const { warnings, ...view } = await sources.add(registry, configOf(registry, entry));
-    const { id, url } = view.record;
-    log.info('source.added', { id, registry: view.record.registry, url, by: nameOf(c.env.principal) });
-    c.header('location', `${apiPrefix}/sources/${id}`);
-    return c.json({ ...presentDetail(view), warnings }, 201);
-  });
+    router.openapi(add, async (c) => {
+      const { registry, ...entry } = c.req.valid('json');
+      const { warnings, ...view } = await sources.add(registry, configOf(registry, entry));
+      const { id, url } = view.record;
+      log.info('source.added', { id, registry: view.record.registry, url, by: principalName(c.env.caller.principal) });
+      c.header('location', `${apiPrefix}/sources/${id}`);
+      return c.json({ ...presentDetail(view), warnings }, 201);
+    });
 
-  // Before `{id}`, which would match it.
-  router.openapi(testUnsaved, async (c) => {
-    const { registry, ...entry } = c.req.valid('json');
-    const report = await sources.testUnsaved(registry, configOf(registry, entry));
-    return c.json(report, 200);
-  });
+    // Before `{id}`, which would match it.
+    router.openapi(testUnsaved, async (c) => {
+      const { registry, ...entry } = c.req.valid('json');
+      const report = await sources.testUnsaved(registry, configOf(registry, entry));
+      return c.json(report, 200);
+    });
 
-  router.openapi(read, (c) => c.json(presentDetail(sources.get(Number(c.req.valid('param').id))), 200));
+    router.openapi(read, (c) => c.json(presentDetail(sources.get(Number(c.req.valid('param').id))), 200));
 
-  router.openapi(change, async (c) => {
-    const wish = c.req.valid('json');
-    const names = Object.keys(wish);
-    if (names.length === 0) throw new OciError('BAD_REQUEST', 'nothing is to be changed: the body is empty');
-    const { warnings, ...view } = await sources.change(Number(c.req.valid('param').id), wish);
-    const { id, registry, url } = view.record;
-    log.info('source.changed', { id, registry, url, changed: names, by: nameOf(c.env.principal) });
-    return c.json({ ...presentDetail(view), warnings }, 200);
-  });
+    router.openapi(change, async (c) => {
+      const wish = c.req.valid('json');
+      const names = Object.keys(wish);
+      if (names.length === 0) throw new OciError('BAD_REQUEST', 'nothing is to be changed: the body is empty');
+      const { warnings, ...view } = await sources.change(Number(c.req.valid('param').id), wish);
+      const { id, registry, url } = view.record;
+      log.info('source.changed', { id, registry, url, changed: names, by: principalName(c.env.caller.principal) });
+      return c.json({ ...presentDetail(view), warnings }, 200);
+    });
 
-  router.openapi(remove, async (c) => {
-    const id = Number(c.req.valid('param').id);
-    const { registry, url } = sources.get(id).record;
-    await sources.remove(id);
-    log.info('source.removed', { id, registry, url, by: nameOf(c.env.principal) });
-    return c.body(null, 200);
-  });
+    router.openapi(remove, async (c) => {
+      const id = Number(c.req.valid('param').id);
+      const { registry, url } = sources.get(id).record;
+      await sources.remove(id);
+      log.info('source.removed', { id, registry, url, by: principalName(c.env.caller.principal) });
+      return c.body(null, 200);
+    });
 
-  router.openapi(testSaved, async (c) => c.json(await sources.test(Number(c.req.valid('param').id)), 200));
+    router.openapi(testSaved, async (c) => c.json(await sources.test(Number(c.req.valid('param').id)), 200));
+  },
 };
-
-function nameOf(principal: { readonly kind: string; readonly name?: string }): string {
-  return principal.name ?? principal.kind;
-}

@@ -28,29 +28,36 @@ const systemInfo = createRoute({
   responses: { 200: { description: 'the version after a login only', content: { 'application/json': { schema: systemInfoSchema } } } },
 });
 
-export const systemRoutes: RouteGroup = (router, parts) => {
-  router.openapi(ping, (c) => c.text('Pong' as const, 200));
+export const systemRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/ping`]: 'public',
+    [`GET ${apiPrefix}/health`]: 'public',
+    [`GET ${apiPrefix}/systeminfo`]: 'public',
+  },
+  register: (router, parts) => {
+    router.openapi(ping, (c) => c.text('Pong' as const, 200));
 
-  router.openapi(health, async (c) => {
-    const status = (await isDatabaseWell()) ? 'healthy' : 'unhealthy';
-    return c.json({ status, components: [{ name: 'database', status }] } as const, 200);
-  });
+    router.openapi(health, async (c) => {
+      const status = (await isDatabaseWell()) ? 'healthy' : 'unhealthy';
+      return c.json({ status, components: [{ name: 'database', status }] } as const, 200);
+    });
 
-  router.openapi(systemInfo, (c) => {
-    const isKnown = c.env.principal.kind === 'user';
-    return c.json(
-      { auth_mode: 'db_auth', self_registration: false, ...(isKnown ? { breakwater_version: parts.version } : {}) } as const,
-      200,
-    );
-  });
+    router.openapi(systemInfo, (c) => {
+      const isKnown = c.env.caller.principal.kind !== 'anonymous';
+      return c.json(
+        { auth_mode: 'db_auth', self_registration: false, ...(isKnown ? { breakwater_version: parts.version } : {}) } as const,
+        200,
+      );
+    });
 
-  async function isDatabaseWell(): Promise<boolean> {
-    try {
-      await withDeadline(databaseTimeoutMs, parts.checkDatabase);
-      return true;
-    } catch (error) {
-      parts.log.error('health.database-failed', { error });
-      return false;
+    async function isDatabaseWell(): Promise<boolean> {
+      try {
+        await withDeadline(databaseTimeoutMs, parts.checkDatabase);
+        return true;
+      } catch (error) {
+        parts.log.error('health.database-failed', { error });
+        return false;
+      }
     }
-  }
+  },
 };

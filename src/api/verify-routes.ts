@@ -46,25 +46,30 @@ const verify = createRoute({
   [errorCodesKey]: ['NOT_FOUND'],
 });
 
-export const verifyRoutes: RouteGroup = (router, parts) => {
-  router.openapi(verify, async (c) => {
-    const query = c.req.valid('query');
-    const { verifier, pins } = parts.offline;
-    const stop = new AbortController();
-    const deepBytesPerSecond = query.bandwidthBytes ?? deepBytesDefault;
-    const how = { signal: stop.signal, ...(query.deep === 'true' ? { deepBytesPerSecond } : {}) };
-    const named = query.image === undefined ? [] : typeof query.image === 'string' ? [query.image] : query.image;
-    const choice = query.platform === undefined ? undefined : requirePlatforms(query.platform);
-    const pinned = query.pins === undefined ? [] : await pins.list(query.pins);
-    if (query.pins !== undefined && pinned.length === 0) throw new OciError('NOT_FOUND', `there is no pinned set named ${query.pins}`);
-    if (query.all === 'true') return ndjsonResponse(present(verifier.everything(choice ?? 'present', how)), stop);
-    const wishes: VerifyWish[] = [
-      ...named.map((image) => ({ image, platforms: choice ?? requirePlatforms(platformsDefault) })),
-      ...pinned.map((pin) => ({ image: pin.image, platforms: choice ?? requirePlatforms(pin.platforms) })),
-    ];
-    if (wishes.length === 0) throw new OciError('BAD_REQUEST', 'name images, a pinned set (pins) or everything (all=true)');
-    return ndjsonResponse(present(verifier.images(wishes, how)), stop);
-  });
+export const verifyRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/verify`]: { system: 'verify:read' },
+  },
+  register: (router, parts) => {
+    router.openapi(verify, async (c) => {
+      const query = c.req.valid('query');
+      const { verifier, pins } = parts.offline;
+      const stop = new AbortController();
+      const deepBytesPerSecond = query.bandwidthBytes ?? deepBytesDefault;
+      const how = { signal: stop.signal, ...(query.deep === 'true' ? { deepBytesPerSecond } : {}) };
+      const named = query.image === undefined ? [] : typeof query.image === 'string' ? [query.image] : query.image;
+      const choice = query.platform === undefined ? undefined : requirePlatforms(query.platform);
+      const pinned = query.pins === undefined ? [] : await pins.list(query.pins);
+      if (query.pins !== undefined && pinned.length === 0) throw new OciError('NOT_FOUND', `there is no pinned set named ${query.pins}`);
+      if (query.all === 'true') return ndjsonResponse(present(verifier.everything(choice ?? 'present', how)), stop);
+      const wishes: VerifyWish[] = [
+        ...named.map((image) => ({ image, platforms: choice ?? requirePlatforms(platformsDefault) })),
+        ...pinned.map((pin) => ({ image: pin.image, platforms: choice ?? requirePlatforms(pin.platforms) })),
+      ];
+      if (wishes.length === 0) throw new OciError('BAD_REQUEST', 'name images, a pinned set (pins) or everything (all=true)');
+      return ndjsonResponse(present(verifier.images(wishes, how)), stop);
+    });
+  },
 };
 
 async function* present(answers: AsyncGenerator<Verified | VerifyProgress>): AsyncGenerator<VerifyLine> {

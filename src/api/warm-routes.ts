@@ -43,28 +43,37 @@ const cancel = createRoute({
   [errorCodesKey]: ['NOT_FOUND'],
 });
 
-export const warmRoutes: RouteGroup = (router, parts) => {
-  router.openapi(start, async (c) => {
-    const wish = c.req.valid('json');
-    const pinned = wish.pins === undefined ? [] : await parts.offline.pins.list(wish.pins);
-    if (wish.pins !== undefined && pinned.length === 0) throw new OciError('NOT_FOUND', `there is no pinned set named ${wish.pins}`);
-    const platforms = requirePlatforms(wish.platforms ?? platformsDefault);
-    const spec: WarmupSpec = {
-      images: [
-        ...wish.images.map((image) => ({ image, platforms })),
-        ...pinned.map((pin) => ({
-          image: pin.image,
-          platforms: wish.platforms === undefined ? requirePlatforms(pin.platforms) : platforms,
-        })),
-      ],
-      concurrency: wish.concurrency,
-      ...(wish.bandwidthBytes === undefined ? {} : { bandwidthBytes: wish.bandwidthBytes }),
-    };
-    return c.json(presentWarmup(await parts.offline.warmups.start(spec)), 201);
-  });
-  router.openapi(list, async (c) => c.json((await parts.offline.warmups.list()).map(presentWarmup), 200));
-  router.openapi(show, async (c) => c.json(presentWarmup(await parts.offline.warmups.get(c.req.valid('param').id)), 200));
-  router.openapi(cancel, async (c) => c.json(presentWarmup(await parts.offline.warmups.cancel(c.req.valid('param').id)), 200));
+export const warmRoutes: RouteGroup = {
+  policy: {
+    [`GET ${apiPrefix}/warmups`]: { system: 'warmup:list' },
+    [`POST ${apiPrefix}/warmups`]: { system: 'warmup:create' },
+    [`GET ${apiPrefix}/warmups/{id}`]: { system: 'warmup:read' },
+    [`DELETE ${apiPrefix}/warmups/{id}`]: { system: 'warmup:delete' },
+  },
+  bodyLimits: { [`POST ${apiPrefix}/warmups`]: 4 * 1024 * 1024 },
+  register: (router, parts) => {
+    router.openapi(start, async (c) => {
+      const wish = c.req.valid('json');
+      const pinned = wish.pins === undefined ? [] : await parts.offline.pins.list(wish.pins);
+      if (wish.pins !== undefined && pinned.length === 0) throw new OciError('NOT_FOUND', `there is no pinned set named ${wish.pins}`);
+      const platforms = requirePlatforms(wish.platforms ?? platformsDefault);
+      const spec: WarmupSpec = {
+        images: [
+          ...wish.images.map((image) => ({ image, platforms })),
+          ...pinned.map((pin) => ({
+            image: pin.image,
+            platforms: wish.platforms === undefined ? requirePlatforms(pin.platforms) : platforms,
+          })),
+        ],
+        concurrency: wish.concurrency,
+        ...(wish.bandwidthBytes === undefined ? {} : { bandwidthBytes: wish.bandwidthBytes }),
+      };
+      return c.json(presentWarmup(await parts.offline.warmups.start(spec)), 201);
+    });
+    router.openapi(list, async (c) => c.json((await parts.offline.warmups.list()).map(presentWarmup), 200));
+    router.openapi(show, async (c) => c.json(presentWarmup(await parts.offline.warmups.get(c.req.valid('param').id)), 200));
+    router.openapi(cancel, async (c) => c.json(presentWarmup(await parts.offline.warmups.cancel(c.req.valid('param').id)), 200));
+  },
 };
 
 function presentWarmup({ id, state, spec, createdAtMs, endedAtMs, images }: Warmup): WarmupBody {

@@ -3,6 +3,7 @@
 
 import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from 'kysely';
 import type { Dialect } from './context.ts';
+import { addIdentity } from './identity-migration.ts';
 import { addOffline } from './offline-migration.ts';
 import { addProjectWords } from './project-migration.ts';
 import { addIdentityProviders } from './provider-migration.ts';
@@ -29,6 +30,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0003-offline': { up: (db) => addOffline(db as Kysely<Schema>, dialect) },
     '0004-mirror-words': { up: (db) => addMirrorWords(db as Kysely<Schema>, dialect) },
     '0005-source-history': { up: (db) => addSourceHistory(db as Kysely<Schema>, dialect) },
+    '0006-identity': { up: (db) => addIdentity(db as Kysely<Schema>, dialect) },
     '0007-identity-providers': { up: (db) => addIdentityProviders(db as Kysely<Schema>, dialect) },
     '0008-project-words': { up: (db) => addProjectWords(db as Kysely<Schema>, dialect) },
   };

@@ -13,7 +13,11 @@ export interface Project {
   readonly isPublic: boolean;
   readonly registry: string | undefined;
   readonly allowsSparse: boolean;
+  /** Tokens made for an earlier one open nothing any more. */
+  readonly epoch: number;
+  readonly ownerId: number | undefined;
   readonly createdAtMs: number;
+  readonly updatedAtMs: number;
 }
 
 export interface ProjectRow {
@@ -23,10 +27,24 @@ export interface ProjectRow {
   is_public: number;
   registry: string | null;
   allows_sparse: number;
+  epoch: number;
+  owner_id: number | null;
   created_at_ms: number;
+  updated_at_ms: number;
 }
 
-export const projectColumns = ['id', 'name', 'kind', 'is_public', 'registry', 'allows_sparse', 'created_at_ms'] as const;
+export const projectColumns = [
+  'id',
+  'name',
+  'kind',
+  'is_public',
+  'registry',
+  'allows_sparse',
+  'epoch',
+  'owner_id',
+  'created_at_ms',
+  'updated_at_ms',
+] as const;
 
 export interface ProjectQueries {
   byName(name: string): Promise<Project | undefined>;
@@ -53,6 +71,10 @@ export async function listProjects(read: Kysely<Schema>): Promise<Project[]> {
   return rows.map(toProject);
 }
 
+export async function findProject(read: Kysely<Schema>, id: number): Promise<Project | undefined> {
+  return toProjectIf(await selectProject(read).where('id', '=', id).executeTakeFirst());
+}
+
 export async function getMeta(read: Kysely<Schema>, key: string): Promise<string | undefined> {
   const row = await read.selectFrom('meta').select('value').where('key', '=', key).executeTakeFirst();
   return row?.value;
@@ -72,6 +94,8 @@ export interface NewProject {
   readonly isPublic: boolean;
   readonly registry?: string;
   readonly allowsSparse?: boolean;
+  /** Who made it, and the role that comes with that. */
+  readonly owner?: { readonly accountId: number; readonly roleId: number };
   /** Keep an existing project of that name as it is instead of failing. */
   readonly ifAbsent?: boolean;
 }
@@ -86,6 +110,7 @@ export async function createProject({ trx, nowMs }: CommandContext, args: NewPro
       is_public: args.isPublic ? 1 : 0,
       registry: args.registry ?? null,
       allows_sparse: args.allowsSparse === true ? 1 : 0,
+      owner_id: args.owner?.accountId ?? null,
       created_at_ms: nowMs,
       updated_at_ms: nowMs,
     })
@@ -93,7 +118,15 @@ export async function createProject({ trx, nowMs }: CommandContext, args: NewPro
     .execute();
   const created = (inserted[0]?.numInsertedOrUpdatedRows ?? 0n) > 0n;
   if (!created && args.ifAbsent !== true) throw new OciError('CONFLICT', `a project named ${args.name} exists already`);
-  return toProject(await selectProject(trx).where('name', '=', args.name).executeTakeFirstOrThrow());
+  const project = toProject(await selectProject(trx).where('name', '=', args.name).executeTakeFirstOrThrow());
+  if (created && args.owner !== undefined) {
+    const { accountId, roleId } = args.owner;
+    await trx
+      .insertInto('project_member')
+      .values({ project_id: project.id, account_id: accountId, group_id: null, role_id: roleId, created_at_ms: nowMs })
+      .execute();
+  }
+  return project;
 }
 
 /** The mirror project of a configured registry: made when absent; its visibility follows the configuration. */
@@ -187,6 +220,9 @@ export function toProject(row: ProjectRow): Project {
     isPublic: row.is_public === 1,
     registry: row.registry ?? undefined,
     allowsSparse: row.allows_sparse === 1,
+    epoch: row.epoch,
+    ownerId: row.owner_id ?? undefined,
     createdAtMs: row.created_at_ms,
+    updatedAtMs: row.updated_at_ms,
   };
 }

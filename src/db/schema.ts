@@ -4,6 +4,7 @@
 //                          1─n repository_blob ──> blob        membership: the only right to read a blob
 //                          1─n upload                          open push sessions; their bytes are a file, its length is the offset
 //   blob: one live row per digest; `storage_key` names the physical object and is never used again (generation keys)
+//   account n─n user_group; project 1─n project_member (account or group, with a role); robot 0..1 project
 //   source_registry 1─n source           where mirrors fetch from; source_seed: what of it the configuration said, by hash
 //   gc_queue: digests that lost a reference and wait for review
 //
@@ -31,6 +32,10 @@ export interface Schema {
     /** The upstream identity of a mirror or overlay, e.g. docker.io. */
     registry: string | null;
     allows_sparse: number;
+    /** Counts up when tokens made for it before must end. */
+    epoch: Generated<number>;
+    /** The account that made it; null for what the server made. */
+    owner_id: number | null;
     created_at_ms: number;
     updated_at_ms: number;
     /** JSON: which vulnerabilities are accepted here; null when nothing was said. */
@@ -142,12 +147,94 @@ export interface Schema {
     created_at_ms: number;
     expires_at_ms: number;
   };
+  /** Somebody who can log in, known by one provider. */
   account: {
     id: Generated<number>;
     name: string;
-    password_hash: string;
+    /** Lower case: names that differ in case alone are one name. */
+    name_folded: string;
+    display_name: string;
+    email: string | null;
+    comment: string;
+    /** `local`, or the id of the identity provider that alone may let this name in. */
+    provider: string;
+    /** How the provider knows it: a DN, or issuer and subject; null for local ones. */
+    external_id: string | null;
+    /** Null for those without a password here. */
+    password_hash: string | null;
     is_admin: number;
+    is_auditor: number;
+    is_disabled: number;
+    must_change_password: number;
+    /** Counts up when what was signed for it before must end. */
+    epoch: number;
     created_at_ms: number;
+    updated_at_ms: number;
+    last_login_at_ms: number | null;
+  };
+  /** Custom roles only: those of Harbor are in auth/roles.ts, with ids below 100. */
+  role: {
+    id: Generated<number>;
+    name: string;
+    /** JSON list. */
+    actions: string;
+    description: string;
+    created_at_ms: number;
+    updated_at_ms: number;
+  };
+  user_group: {
+    id: Generated<number>;
+    name: string;
+    /** `local`, or an identity provider. */
+    provider: string;
+    /** How the provider names it: a DN or a claim's value; a local one's own name. */
+    external_name: string;
+    created_at_ms: number;
+  };
+  account_group: { account_id: number; group_id: number };
+  project_member: {
+    id: Generated<number>;
+    project_id: number;
+    /** Of an account or a group, exactly one. */
+    account_id: number | null;
+    group_id: number | null;
+    role_id: number;
+    created_at_ms: number;
+  };
+  /** A role that somebody holds elsewhere than in one project. */
+  grant_rule: {
+    id: Generated<number>;
+    account_id: number | null;
+    group_id: number | null;
+    kind: 'system' | 'everywhere' | 'all-projects' | 'projects' | 'repositories';
+    /** A glob; empty where the kind needs none. */
+    pattern: string;
+    role_id: number;
+    created_at_ms: number;
+  };
+  robot: {
+    id: Generated<number>;
+    /** Without the prefix and the project: `ci`. Unique in its project, or among those of the server. */
+    name: string;
+    /** Null: of the server. */
+    project_id: number | null;
+    /** `principalKey` of who made it. */
+    creator: string;
+    description: string;
+    secret_hash: string;
+    is_disabled: number;
+    /** -1: for ever. */
+    duration_days: number;
+    expires_at_ms: number | null;
+    /** JSON list of grants: `{ where, actions }`, projects by id. */
+    permissions: string;
+    /** JSON list of CIDR blocks it may log in from; empty: from everywhere. */
+    networks: string;
+    epoch: number;
+    created_at_ms: number;
+    updated_at_ms: number;
+    last_used_at_ms: number | null;
+    last_used_address: string | null;
   };
   /** Directories and issuers that people come from; those of the config file are not here. */
   identity_provider: {

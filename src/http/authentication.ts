@@ -3,25 +3,20 @@
 
 import { isUtf8 } from 'node:buffer';
 import { type Access, type AccessPolicy, authorize, type RepositoryAction, type RepositoryTarget } from '../auth/access.ts';
-import type { Passwords } from '../auth/passwords.ts';
-import { anonymous, type Principal } from '../auth/principal.ts';
+import type { Logins } from '../auth/logins.ts';
+import { type Caller as AnyCaller, anonymous } from '../auth/principal.ts';
+import type { Principals } from '../auth/principals.ts';
 import type { TokenClaims, Tokens } from '../auth/tokens.ts';
-import { createLru } from '../lib/lru.ts';
 import { OciError } from '../oci/errors.ts';
 
-/** Every request of a token asks who its subject is; an account that was changed counts a second later. */
-const rememberMs = 1000;
-const principalsMax = 10_000;
-
-export interface Caller {
-  readonly principal: Principal;
+export interface Caller extends AnyCaller {
   /** What a token allows at most; undefined for Basic and for nobody. */
   readonly claims?: TokenClaims;
 }
 
 export interface Authentication {
   /** UNAUTHORIZED for credentials that do not hold, BAD_REQUEST for a header that cannot be read. */
-  identify(authorization: string | null): Promise<Caller>;
+  identify(authorization: string | null, address?: () => string | undefined): Promise<Caller>;
   /**
    * The access of a caller to a repository under the name the client used. UNAUTHORIZED when a token's scope lacks the action; else what
    * `authorize` throws.
@@ -33,39 +28,31 @@ export interface Authentication {
 
 export function createAuthentication(options: {
   tokens: Tokens;
-  passwords: Passwords;
+  logins: Logins;
   policy: AccessPolicy;
-  findPrincipal: (key: string) => Promise<Principal | undefined>;
-  monotonicMs?: () => number;
+  principals: Pick<Principals, 'byKey'>;
 }): Authentication {
-  const { tokens, passwords, policy, findPrincipal } = options;
-  const monotonicMs = options.monotonicMs ?? (() => performance.now());
-  const remembered = createLru<string, { readonly principal: Principal; readonly untilMs: number }>({ maxEntries: principalsMax });
-  const principalOf = async (subject: string): Promise<Principal | undefined> => {
-    const known = remembered.get(subject);
-    const nowMs = monotonicMs();
-    if (known !== undefined && known.untilMs > nowMs) return known.principal;
-    const principal = await findPrincipal(subject);
-    if (principal === undefined) remembered.delete(subject);
-    else remembered.set(subject, { principal, untilMs: nowMs + rememberMs });
-    return principal;
-  };
+  const { tokens, logins, policy, principals } = options;
   return {
-    identify: async (authorization) => {
-      if (authorization === null) return { principal: anonymous };
+    identify: async (authorization, address) => {
+      if (authorization === null) {
+        const from = originOf(address);
+        return { principal: { ...anonymous, ...from }, method: 'anonymous', ...from };
+      }
       const { scheme, rest } = splitAuthorization(authorization);
       if (scheme === 'bearer') {
         const claims = await tokens.verify(rest);
-        const principal = claims === undefined ? undefined : await principalOf(claims.subject);
+        const principal = claims === undefined ? undefined : await principals.byKey(claims.subject);
         if (claims === undefined || principal === undefined)
           throw new OciError('UNAUTHORIZED', 'the token is not valid or has expired', { detail: { reason: 'invalid_token' } });
-        return { principal, claims };
+        return { principal: principal.kind === 'anonymous' ? { ...principal, ...originOf(address) } : principal, method: 'token', claims };
       }
       const login = scheme === 'basic' ? parseBasic(rest) : undefined;
       if (login === undefined) throw new OciError('UNAUTHORIZED', 'use Bearer or Basic authorization');
-      const principal = await passwords.check(login.name, login.password);
-      if (principal === undefined) throw new OciError('UNAUTHORIZED', 'unknown user or wrong password');
-      return { principal };
+      const from = originOf(address);
+      const found = await logins.login(login.name, login.password, from);
+      if (found === undefined) throw new OciError('UNAUTHORIZED', 'unknown user or wrong password');
+      return { ...found, ...from };
     },
     admit: (caller, action, target, requestedName) => {
       const { claims, principal } = caller;
@@ -77,6 +64,11 @@ export function createAuthentication(options: {
       if (claims !== undefined && !claims.mayListCatalog) throw insufficientScope();
     },
   };
+}
+
+function originOf(address: (() => string | undefined) | undefined): { readonly address?: string } {
+  const text = address?.();
+  return text === undefined ? {} : { address: text };
 }
 
 /** Scheme (lower case) and the rest of an Authorization header. BAD_REQUEST when the request had several, which arrive joined. */
@@ -109,7 +101,8 @@ function isInScope(claims: TokenClaims, action: RepositoryAction, target: Reposi
   });
 }
 
-function insufficientScope(): OciError {
+/** The token does not say that it may do this, whether it is there or not. */
+export function insufficientScope(): OciError {
   return new OciError('UNAUTHORIZED', 'the token does not allow this', { detail: { reason: 'insufficient_scope' } });
 }
 

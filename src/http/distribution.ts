@@ -1,7 +1,7 @@
 // The registry API on the wire: one switch over the routes, each branch turning a use-case's result into a Response.
 // distribution-spec v1.1, end-1 ... end-14. It decides nothing itself: rights are `Access` values, failures are coded errors.
 
-import type { Access, RepositoryAction, RepositoryTarget } from '../auth/access.ts';
+import { type Access, decideSystem, type RepositoryAction, type RepositoryTarget, refusal } from '../auth/access.ts';
 import { OciError } from '../oci/errors.ts';
 import { type ByteRange, formatContentRange, formatUploadRange, parseChunkRange, parseRange } from '../oci/range.ts';
 import { formatRoute, parseRoute, type Route } from '../oci/route.ts';
@@ -11,7 +11,7 @@ import { type NameRules, resolveName } from '../registry/names.ts';
 import { mayPush, type Pull } from '../registry/pull.ts';
 import type { Push } from '../registry/push.ts';
 import type { Uploads } from '../registry/uploads.ts';
-import { type Authentication, type Caller, challenge } from './authentication.ts';
+import { type Authentication, type Caller, challenge, insufficientScope } from './authentication.ts';
 import { type BodyPace, bodyChunks, readBody } from './body.ts';
 import { errorResponse } from './errors.ts';
 import { streamOf } from './stream.ts';
@@ -32,6 +32,8 @@ export interface WireRequest {
   readonly request: Request;
   readonly path: string;
   readonly query: string;
+  /** Of the client. Asked only when it matters. */
+  readonly address: () => string | undefined;
   /** The origin the client sees, for the realm of a challenge. */
   readonly origin: () => string;
 }
@@ -63,7 +65,7 @@ export function createDistribution(parts: DistributionParts): Distribution {
 
 async function answer(parts: DistributionParts, wire: WireRequest, route: Route): Promise<Response> {
   const { request } = wire;
-  const caller = await parts.authentication.identify(request.headers.get('authorization'));
+  const caller = await parts.authentication.identify(request.headers.get('authorization'), wire.address);
   const on = async <A extends RepositoryAction>(action: A): Promise<Access<A>> => admit(parts, caller, action, route);
   switch (route.kind) {
     case 'api-version':
@@ -188,9 +190,13 @@ async function admit<A extends RepositoryAction>(parts: DistributionParts, calle
   return parts.authentication.admit(caller, action, target, route.name);
 }
 
-/** Alike for a name in a private project and for one in no project, as long as nobody has logged in. */
+/** Alike for a name in a private project and for one in no project, unless the caller may create projects. */
 function unknownProject(caller: Caller, action: RepositoryAction, name: string): OciError {
   if (caller.principal.kind === 'anonymous') return new OciError('UNAUTHORIZED', 'log in to do this');
+  if (!decideSystem(caller.principal, 'project:create')) {
+    if (caller.claims !== undefined) throw insufficientScope();
+    throw refusal(action);
+  }
   const project = name.split('/')[0] ?? name;
   const hint = action === 'push' ? `; an administrator can create it: breakwater project create ${project}` : '';
   return new OciError('NAME_UNKNOWN', `there is no project named ${project} here${hint}`, { detail: { name } });

@@ -28,7 +28,7 @@ export function createMetricsEndpoint(options: {
         const { principal, claims } = await authentication.identify(authorization);
         if (principal.kind === 'anonymous' || claims !== undefined)
           throw new OciError('UNAUTHORIZED', 'log in as an administrator, or send the token of `metrics.token`');
-        if (!decideSystem(principal, 'source:list')) throw new OciError('DENIED', 'only administrators may read the metrics');
+        if (!decideSystem(principal, 'metrics:read')) throw new OciError('DENIED', 'only administrators may read the metrics');
       }
       return expose(metrics, request);
     },

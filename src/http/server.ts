@@ -3,7 +3,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync } from 'node:fs';
-import type { Principal } from '../auth/principal.ts';
+import type { Caller } from '../auth/principal.ts';
 import type { Log } from '../lib/log.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Authentication } from './authentication.ts';
@@ -19,7 +19,7 @@ const drainTimeoutMs = 25_000;
 const certificateCheckMs = 2_000;
 
 export interface AdminApi {
-  handle(request: Request, principal: Principal): Promise<Response>;
+  handle(request: Request, caller: Caller): Promise<Response>;
 }
 export interface ServerParts {
   readonly distribution: Distribution;
@@ -131,16 +131,23 @@ async function route(
 ): Promise<Response> {
   if (path === '/healthz') return plain(200, 'ok\n');
   if (path === '/readyz') return (await parts.isReady()) ? plain(200, 'ready\n') : plain(503, 'not ready\n');
-  if (path === '/service/token') return parts.tokenService.answer(request, query);
+  if (path === '/service/token') return parts.tokenService.answer(request, query, peer());
   if (path.startsWith('/api/')) {
-    const { principal, claims } = await parts.authentication.identify(request.headers.get('authorization'));
+    const caller = await parts.authentication.identify(request.headers.get('authorization'), peer);
     // A registry token stands for a few rights in a few repositories, whoever asked for it.
-    if (claims !== undefined) throw new OciError('UNAUTHORIZED', 'a registry token does not open the admin API; use Basic authorization');
-    return parts.api.handle(request, principal);
+    if (caller.claims !== undefined)
+      throw new OciError('UNAUTHORIZED', 'a registry token does not open the admin API; use Basic authorization');
+    return parts.api.handle(request, caller);
   }
   const monitored = parts.monitoring?.answer(request, path, query);
   if (monitored !== undefined) return monitored;
-  const response = await parts.distribution.handle({ request, path, query, origin: () => parts.clients.originOf(request.headers, peer()) });
+  const response = await parts.distribution.handle({
+    request,
+    path,
+    query,
+    address: peer,
+    origin: () => parts.clients.originOf(request.headers, peer()),
+  });
   if (response !== undefined) return response;
   throw new OciError('NOT_FOUND', 'nothing is here; the registry API is below /v2/, the admin API below /api/v2.0/');
 }

@@ -40,7 +40,7 @@ export function createStatusEndpoint(options: {
   const requireAdministrator = async (request: Request): Promise<void> => {
     const { principal, claims } = await authentication.identify(request.headers.get('authorization'));
     if (principal.kind === 'anonymous' || claims !== undefined) throw new OciError('UNAUTHORIZED', 'log in as an administrator');
-    if (!decideSystem(principal, 'source:list')) throw new OciError('DENIED', 'only administrators may read this');
+    if (!decideSystem(principal, 'status:read')) throw new OciError('DENIED', 'only administrators may read this');
   };
 
   /** Who logs in sees everything, also where everybody may see something. */

@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'bun:test';
-import type { Principal } from '../auth/principal.ts';
+import { testAdmin, testUser } from '../auth/principal-fixture.ts';
 import type { NewToken } from '../auth/tokens.ts';
 import type { Project } from '../db/projects.ts';
 import { OciError } from '../oci/errors.ts';
 import { createTokenService } from './token-service.ts';
 
-const admin: Principal = { kind: 'user', id: 1, name: 'admin', isAdmin: true };
-const user: Principal = { kind: 'user', id: 2, name: 'user', isAdmin: false };
+const admin = testAdmin();
+const user = testUser(2, 'user');
 const project = (id: number, name: string, changes: Partial<Project> = {}): Project => ({
   id,
   name,
@@ -14,7 +14,10 @@ const project = (id: number, name: string, changes: Partial<Project> = {}): Proj
   isPublic: false,
   registry: undefined,
   allowsSparse: false,
+  epoch: 0,
+  ownerId: undefined,
   createdAtMs: 0,
+  updatedAtMs: 0,
   ...changes,
 });
 const projects = [
@@ -34,13 +37,14 @@ function setUp(options: { anonymousPull?: boolean; isBusy?: boolean; isTooLong?:
       },
       verify: async () => undefined,
     },
-    passwords: {
+    logins: {
       isKnown: async (name) => name === 'admin' || name === 'user',
-      check: async (name, password) => {
+      login: async (name, password) => {
         checked.push(name);
         if (options.isBusy === true) throw new OciError('TOOMANYREQUESTS', 'too many');
         if (password !== 'right') return undefined;
-        return name === 'admin' ? admin : name === 'user' ? user : undefined;
+        const principal = name === 'admin' ? admin : name === 'user' ? user : undefined;
+        return principal === undefined ? undefined : { principal, method: 'password' };
       },
     },
     policy: { anonymousPull: options.anonymousPull ?? true },

@@ -2,8 +2,8 @@
 // Docker in mirror mode sends its Docker Hub login here: who asks only to pull what is public gets an anonymous token when the login is none of
 // ours, its password neither logged nor counted. distribution's token specification.
 
-import { type AccessPolicy, decide, type RepositoryAction } from '../auth/access.ts';
-import type { Passwords } from '../auth/passwords.ts';
+import { type AccessPolicy, actionOf, decide, type RepositoryAction, type RepositoryTarget, type Resource } from '../auth/access.ts';
+import type { LoginOrigin, Logins } from '../auth/logins.ts';
 import { anonymous, type Principal, principalKey } from '../auth/principal.ts';
 import { type TokenScope, type Tokens, tokenLifeMs } from '../auth/tokens.ts';
 import { OciError } from '../oci/errors.ts';
@@ -14,22 +14,23 @@ import { parseBasic, splitAuthorization } from './authentication.ts';
 const scopesMax = 50;
 
 export interface TokenService {
-  answer(request: Request, query: string): Promise<Response>;
+  answer(request: Request, query: string, address?: string): Promise<Response>;
 }
 
 export function createTokenService(options: {
   tokens: Tokens;
-  passwords: Passwords;
+  logins: Logins;
   policy: AccessPolicy;
   names: NameRules;
   service: string;
 }): TokenService {
-  const { tokens, passwords, policy, names, service } = options;
+  const { tokens, logins, policy, names, service } = options;
   return {
-    answer: async (request, query) => {
+    answer: async (request, query, address) => {
       if (request.method !== 'GET') throw new OciError('METHOD_NOT_ALLOWED', 'ask for a token with GET', { detail: { allowed: ['GET'] } });
       const wanted = parseScopes(new URLSearchParams(query).getAll('scope'));
-      const principal = await identify(request.headers.get('authorization'), wanted);
+      const nobody: Principal & { kind: 'anonymous' } = address === undefined ? anonymous : { ...anonymous, address };
+      const principal = await identify(request.headers.get('authorization'), wanted, nobody);
       const scopes = await Promise.all(wanted.repositories.map((scope) => grant(principal, scope)));
       const issued = await tokens.issue({
         subject: principalKey(principal),
@@ -44,42 +45,47 @@ export function createTokenService(options: {
     },
   };
 
-  async function identify(authorization: string | null, wanted: WantedScopes): Promise<Principal> {
-    if (authorization === null) return anonymous;
+  async function identify(
+    authorization: string | null,
+    wanted: WantedScopes,
+    nobody: Principal & { kind: 'anonymous' },
+  ): Promise<Principal> {
+    if (authorization === null) return nobody;
     const { scheme, rest } = splitAuthorization(authorization);
     const login = scheme === 'basic' ? parseBasic(rest) : undefined;
     if (login === undefined) throw new OciError('UNAUTHORIZED', 'use Basic authorization');
-    if (!(await isForEverybody(wanted))) return requireLogin(login);
-    if (!(await passwords.isKnown(login.name))) return anonymous;
+    const from = nobody.address === undefined ? {} : { address: nobody.address };
+    if (!(await isForEverybody(wanted, nobody))) return requireLogin(login, from);
+    if (!(await logins.isKnown(login.name))) return nobody;
     // Somebody may have the same name at Docker Hub and here, with two passwords: what is public is not refused for that.
-    return requireLogin(login).catch((error) => {
-      if (error instanceof OciError) return anonymous;
+    return requireLogin(login, from).catch((error) => {
+      if (error instanceof OciError) return nobody;
       throw error;
     });
   }
 
-  async function requireLogin({ name, password }: { name: string; password: string }): Promise<Principal> {
-    const principal = await passwords.check(name, password);
-    if (principal === undefined) throw new OciError('UNAUTHORIZED', 'unknown user or wrong password');
-    return principal;
+  async function requireLogin({ name, password }: { name: string; password: string }, from: LoginOrigin): Promise<Principal> {
+    const login = await logins.login(name, password, from);
+    if (login === undefined) throw new OciError('UNAUTHORIZED', 'unknown user or wrong password');
+    return login.principal;
   }
 
   /** Only pulls, at least one, and each open to an anonymous client. */
-  async function isForEverybody({ repositories, catalog }: WantedScopes): Promise<boolean> {
+  async function isForEverybody({ repositories, catalog }: WantedScopes, nobody: Principal): Promise<boolean> {
     if (catalog || repositories.length === 0) return false;
-    return (await Promise.all(repositories.map(isPublicPull))).every(Boolean);
+    return (await Promise.all(repositories.map((scope) => isPublicPull(scope, nobody)))).every(Boolean);
   }
 
-  async function isPublicPull(scope: WantedScope): Promise<boolean> {
+  async function isPublicPull(scope: WantedScope, nobody: Principal): Promise<boolean> {
     if (scope.actions.length === 0 || scope.actions.some((action) => action !== 'pull')) return false;
     const target = await resolveQuietly(scope.name);
-    return target !== undefined && decide(policy, anonymous, 'pull', target.project);
+    return target !== undefined && decide(policy, nobody, actionOf.pull, resourceOf(target));
   }
 
   async function grant(principal: Principal, scope: WantedScope): Promise<TokenScope | undefined> {
     const target = await resolveQuietly(scope.name);
     if (target === undefined) return undefined;
-    const actions = scope.actions.filter((action) => decide(policy, principal, action, target.project));
+    const actions = scope.actions.filter((action) => decide(policy, principal, actionOf[action], resourceOf(target)));
     return actions.length === 0 ? undefined : { name: scope.name, actions, projectId: target.project.id };
   }
 
@@ -91,6 +97,10 @@ export function createTokenService(options: {
       throw error;
     });
   }
+}
+
+function resourceOf({ project, name }: RepositoryTarget): Resource {
+  return { kind: 'project', project, repository: name };
 }
 
 interface WantedScope {

@@ -37,7 +37,11 @@ const boot = async (yaml = 'presets: false', adminPassword?: string) => {
   return bootstrap({ database, config, secrets, ...(adminPassword === undefined ? {} : { adminPassword }) });
 };
 const opens = async (password: string): Promise<boolean> =>
-  (await createPasswords({ clock: systemClock, find: prepareLoginQuery(database) }).check('admin', password)) !== undefined;
+  createPasswords({ clock: systemClock }).fits({
+    name: 'admin',
+    password,
+    hash: (await prepareLoginQuery(database)('admin'))?.passwordHash,
+  });
 
 describe("the administrator's password", () => {
   test('is made at the first boot, kept for its owner alone, and stays', async () => {

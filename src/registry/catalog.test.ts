@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { authorize } from '../auth/access.ts';
+import { testAdmin, testUser } from '../auth/principal-fixture.ts';
 import { prepareContentQueries } from '../db/content.ts';
 import type { Database } from '../db/database.ts';
 import type { Project } from '../db/projects.ts';
@@ -201,7 +202,7 @@ describe('repositories', () => {
     const [open, empty] = [await repositoryWith(['a']), await repositoryWith([])];
     const hidden = await repositoryWith(['a'], closed);
     const listed = async (isAdmin: boolean): Promise<string[]> =>
-      (await walk((page) => catalogWith().repositories({ kind: 'user', id: 1, name: 'x', isAdmin }, page), 2)).flat();
+      (await walk((page) => catalogWith().repositories(isAdmin ? testAdmin() : testUser(), page), 2)).flat();
     const [forUser, forAdmin] = [await listed(false), await listed(true)];
     expect(forUser).toContain(open.name);
     expect(forUser).not.toContain(hidden.name);

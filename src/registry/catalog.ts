@@ -98,7 +98,7 @@ export function createCatalog(options: { database: Database; content: ContentQue
       const limit = pageSize(page);
       const names = await listRepositories(database.read, {
         limit: limit + 1,
-        everything: decideSystem(principal, 'catalog:read-all'),
+        everything: decideSystem(principal, 'catalog:read'),
         ...(page.last === undefined ? {} : { after: page.last }),
       });
       return cut(names, limit, (name) => name);

@@ -14,7 +14,10 @@ const project = (name: string, kind: Project['kind'], registry?: string): Projec
   isPublic: true,
   registry,
   allowsSparse: false,
+  epoch: 0,
+  ownerId: undefined,
   createdAtMs: 0,
+  updatedAtMs: 0,
 });
 const projects = [
   project('docker.io', 'mirror', 'docker.io'),

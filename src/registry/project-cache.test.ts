@@ -10,7 +10,10 @@ const project = (id: number): Project => ({
   isPublic: true,
   registry: undefined,
   allowsSparse: false,
+  epoch: 0,
+  ownerId: undefined,
   createdAtMs: 0,
+  updatedAtMs: 0,
 });
 
 function setUp() {

@@ -1,9 +1,10 @@
 // Projects: listing, creating, deleting. Rights were decided by the caller (the API's policy table).
 
+import { projectAdminRoleId } from '../auth/roles.ts';
 import type { Database } from '../db/database.ts';
 import type { ListWish } from '../db/listing.ts';
 import { listProjectPage, type ProjectField, type ProjectScope } from '../db/project-lists.ts';
-import { listProjects, type Project } from '../db/projects.ts';
+import { findProject, listProjects, type Project } from '../db/projects.ts';
 import type { ProjectKind } from '../db/schema.ts';
 import { OciError } from '../oci/errors.ts';
 import { parseRepositoryName } from '../oci/reference.ts';
@@ -17,6 +18,8 @@ export interface ProjectWish {
   /** Needed for mirror and overlay. */
   readonly registry?: string;
   readonly allowsSparse?: boolean;
+  /** The account that makes it: becomes its project admin. */
+  readonly ownerId?: number;
 }
 export interface CreatedProject {
   readonly project: Project;
@@ -28,6 +31,8 @@ export interface Projects {
   list(): Promise<Project[]>;
   /** One page of those that may be seen, and how many there are. */
   page(scope: ProjectScope, wish: ListWish<ProjectField>): Promise<{ projects: Project[]; count: number }>;
+  /** By its id when it is all digits (unless `isName`), else by its name. */
+  find(nameOrId: string, options: { readonly isName: boolean }): Promise<Project | undefined>;
   /** BAD_REQUEST for a wish that makes no sense, NAME_INVALID, CONFLICT when the name is taken. */
   create(wish: ProjectWish): Promise<CreatedProject>;
   /** NAME_UNKNOWN, CONFLICT while it holds content. */
@@ -40,6 +45,7 @@ export function createProjects({ database, names, cache }: { database: Database;
   return {
     list: () => listProjects(database.read),
     page: (scope, wish) => listProjectPage(database, { scope, wish }),
+    find: async (text, { isName }) => (!isName && /^\d{1,15}$/.test(text) ? findProject(database.read, Number(text)) : cache.byName(text)),
     create: async (wish) => {
       if (wish.name.includes('/') || wish.name.length > nameMaxLength || parseRepositoryName(wish.name) === undefined) {
         throw new OciError('NAME_INVALID', 'a project name has lower-case letters, digits and single separators (. _ -), and no slash');
@@ -59,6 +65,7 @@ export function createProjects({ database, names, cache }: { database: Database;
         isPublic: wish.isPublic,
         ...(registry === undefined ? {} : { registry }),
         ...(wish.allowsSparse === undefined ? {} : { allowsSparse: wish.allowsSparse }),
+        ...(wish.ownerId === undefined ? {} : { owner: { accountId: wish.ownerId, roleId: projectAdminRoleId } }),
       });
       cache.forget();
       return { project, warnings: await shadowWarnings(wish.name) };

@@ -1,7 +1,7 @@
 // Pulling: manifests by tag or digest, blobs. Local content first; in an overlay, what is not here is asked of its mirror; in a mirror,
 // of the sources. distribution-spec v1.1 "Pull", end-2, end-3. Nothing here grows with the size of the store.
 
-import { type Access, accessFallback, decide } from '../auth/access.ts';
+import { type Access, accessFallback, actionOf, decide } from '../auth/access.ts';
 import type { BlobStore } from '../blobs/store.ts';
 import type { ContentQueries } from '../db/content.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -51,5 +51,6 @@ export function createPull(options: { content: ContentQueries; store: BlobStore;
 
 /** Whether this principal could push here too. */
 export function mayPush(access: Access): boolean {
-  return decide({ anonymousPull: false }, access.principal, 'push', access.target.project);
+  const { project, name } = access.target;
+  return decide({ anonymousPull: false }, access.principal, actionOf.push, { kind: 'project', project, repository: name });
 }

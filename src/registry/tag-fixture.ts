@@ -37,7 +37,10 @@ const project: Project = {
   isPublic: true,
   registry: 'docker.io',
   allowsSparse: false,
+  epoch: 0,
+  ownerId: undefined,
   createdAtMs: 0,
+  updatedAtMs: 0,
 };
 export const target: MirrorTarget = {
   project,

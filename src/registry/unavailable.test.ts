@@ -14,7 +14,10 @@ const project: Project = {
   isPublic: true,
   registry: 'docker.io',
   allowsSparse: false,
+  epoch: 0,
+  ownerId: undefined,
   createdAtMs: 0,
+  updatedAtMs: 0,
 };
 const target: MirrorTarget = {
   project,

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Access, authorize } from '../auth/access.ts';
 import type { Principal } from '../auth/principal.ts';
+import { testAdmin } from '../auth/principal-fixture.ts';
 import { openFilesystemStore } from '../blobs/filesystem.ts';
 import { type BlobStore, BlobStoreError, type StagedBlob } from '../blobs/store.ts';
 import { prepareContentQueries } from '../db/content.ts';
@@ -52,8 +53,8 @@ export interface UploadsFixture {
   close(): Promise<void>;
 }
 
-const admin: Principal = { kind: 'user', id: 1, name: 'admin', isAdmin: true };
-export const otherAdmin: Principal = { kind: 'user', id: 2, name: 'other', isAdmin: true };
+const admin: Principal = testAdmin();
+export const otherAdmin: Principal = testAdmin(2, 'other');
 
 const roomyLimits: UploadLimits = {
   blobMaxBytes: 1024 * 1024,

@@ -41,7 +41,7 @@ describe('projects', () => {
     const deleted = await send(server, '/projects/team-a', { method: 'DELETE' });
     expect([deleted.status, deleted.text]).toEqual([200, '']);
     const gone = await send(server, '/projects/team-a');
-    expect([gone.status, codeOf(gone)]).toEqual([404, 'NAME_UNKNOWN']);
+    expect([gone.status, codeOf(gone)]).toEqual([404, 'NOT_FOUND']);
     expect((await send(server, '/projects?project_name=team-a', { method: 'HEAD' })).status).toBe(404);
   });
 
@@ -110,7 +110,10 @@ describe('who may', () => {
     expect((await send(server, '/health', { password: false })).json()).toMatchObject({ status: 'healthy' });
     expect((await send(server, '/openapi.json', { password: false })).json()).toMatchObject({ openapi: '3.1.0' });
     expect((await send(server, '/systeminfo', { password: false })).text).not.toContain('version');
-    for (const path of ['/projects', '/projects/library', '/projects/absent', '/sources', '/explain?image=a']) {
+    // What is public may be looked at by everybody.
+    expect((await send(server, '/projects/library', { password: false })).json()).toMatchObject({ name: 'library' });
+    expect((await send(server, '/projects?name=closed', { password: false })).json()).toEqual([]);
+    for (const path of ['/projects/closed', '/projects/absent', '/sources', '/explain?image=a']) {
       const answer = await send(server, path, { password: false });
       expect([answer.status, codeOf(answer)]).toEqual([401, 'UNAUTHORIZED']);
       expect(answer.headers.get('www-authenticate')).toBe('Basic realm="breakwater"');

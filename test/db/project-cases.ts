@@ -96,8 +96,9 @@ export function projectCases(now: () => Fixture): void {
       const found = await prepareLoginQuery(database)('ann');
       expect(found).toMatchObject({ name: 'ann', passwordHash: 'h', isAdmin: true });
       const byId = prepareAccountQuery(database);
-      expect(await byId(found?.id ?? 0)).toEqual({ id: found?.id ?? 0, name: 'ann', isAdmin: true });
+      expect(await byId(found?.id ?? 0)).toEqual(found);
       expect(await byId(987_654)).toBeUndefined();
+      expect(await prepareLoginQuery(database)('ANN')).toEqual(found);
       expect(await prepareLoginQuery(database)('bob')).toBeUndefined();
     });
 

@@ -3,12 +3,13 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { createLogins } from '../../src/auth/logins.ts';
 import { createPasswords, hashPassword } from '../../src/auth/passwords.ts';
-import { anonymous, type Principal } from '../../src/auth/principal.ts';
+import { createPrincipals } from '../../src/auth/principals.ts';
 import { openTokens } from '../../src/auth/tokens.ts';
 import { openFilesystemStore } from '../../src/blobs/filesystem.ts';
 import { prepareContentQueries } from '../../src/db/content.ts';
-import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
+import { prepareLoginQuery } from '../../src/db/identity.ts';
 import { prepareProjectQueries } from '../../src/db/projects.ts';
 import { openSqliteDatabase } from '../../src/db/sqlite.ts';
 import { createAuthentication } from '../../src/http/authentication.ts';
@@ -77,15 +78,10 @@ export async function startInProcess(options: { bodyPace?: BodyPace } & Omit<Lis
     rootRegistry: undefined,
   };
   const policy = { anonymousPull: true };
-  const passwords = createPasswords({ clock, find: prepareLoginQuery(database) });
+  const principals = createPrincipals({ database, clock });
+  const logins = createLogins({ find: prepareLoginQuery(database), passwords: createPasswords({ clock }), principals });
   const tokens = await openTokens({ keyFile: join(folder, 'key.json'), clock, audience: 'here' });
-  const account = prepareAccountQuery(database);
-  const findPrincipal = async (key: string): Promise<Principal | undefined> => {
-    if (key === 'anonymous') return anonymous;
-    const found = await account(Number(key.slice(5)));
-    return found === undefined ? undefined : { kind: 'user', ...found };
-  };
-  const authentication = createAuthentication({ tokens, passwords, policy, findPrincipal });
+  const authentication = createAuthentication({ tokens, logins, policy, principals });
   const uploads = createUploads({
     store,
     database,
@@ -116,7 +112,7 @@ export async function startInProcess(options: { bodyPace?: BodyPace } & Omit<Lis
         service: 'here',
         ...(bodyPace === undefined ? {} : { bodyPace }),
       }),
-      tokenService: createTokenService({ tokens, passwords, policy, names, service: 'here' }),
+      tokenService: createTokenService({ tokens, logins, policy, names, service: 'here' }),
       authentication,
       clients: createClients({ externalUrl: undefined, trustedProxies: [], hasTls: listen.tls !== undefined }),
       api: { handle: none },
