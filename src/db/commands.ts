@@ -2,6 +2,8 @@
 // arguments and result can be cloned between threads. It throws OciError for what a client did wrong.
 
 import { adoptBlob } from './archive-commands.ts';
+import { createTag, deleteArtifact, describeRepository, removeRepositoryPart } from './artifact-commands.ts';
+import { copyArtifact } from './artifact-copy.ts';
 import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
 import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
@@ -39,6 +41,11 @@ export const commands = {
   recordTagRemoval,
   deleteTag,
   deleteManifest,
+  describeRepository,
+  createTag,
+  deleteArtifact,
+  removeRepositoryPart,
+  copyArtifact,
   deleteBlob,
   recordSourceHistory,
   reconcileSources,

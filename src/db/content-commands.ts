@@ -3,37 +3,14 @@
 
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import type { ManifestReferenceKind } from '../oci/manifest.ts';
+import { countListed, countTags, dropArtifact, recordArtifact, refreshHeld } from './artifact-rows.ts';
 import type { CommandContext } from './context.ts';
+import type { NewManifest, NewReference } from './new-manifest.ts';
 import { holdRepository, type ItemInRepository, inChunks, leaseMs, markPresent, requireNoHolder, unreference } from './references.ts';
 import type { TagTrust } from './schema.ts';
 
 /** Rows of one insert: seven values each, far from the limit of either database. */
 const insertChunk = 500;
-
-interface NewReference {
-  readonly digest: Digest;
-  readonly kind: ManifestReferenceKind;
-  readonly sizeBytes: number;
-  readonly required: boolean;
-}
-export interface NewManifest {
-  readonly repositoryId: number;
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly artifactType?: string;
-  readonly subjectDigest?: Digest;
-  /** JSON object. */
-  readonly annotations: string;
-  readonly bytes: Uint8Array;
-  readonly references: readonly NewReference[];
-  readonly tags: readonly string[];
-  /** `complete`: all it refers to must be here (push). `sparse`: children may be absent. `mirror`: anything may. */
-  readonly completeness: 'complete' | 'sparse' | 'mirror';
-  /** Set by a mirror: who vouched for the tag. */
-  readonly tagTrust?: TagTrust;
-  readonly trail?: string;
-}
 
 /**
  * Stores a manifest, its references and its tags. Throws MANIFEST_BLOB_UNKNOWN listing what is missing, MANIFEST_INVALID when a descriptor
@@ -41,7 +18,7 @@ export interface NewManifest {
  */
 export async function putManifest(context: CommandContext, args: NewManifest): Promise<void> {
   const { trx, nowMs } = context;
-  await holdRepository(context, args.repositoryId, 'alone');
+  const { projectId } = await holdRepository(context, args.repositoryId, 'alone');
   const stored = await readStoredSizes(context, args);
   const untilMs = nowMs + leaseMs;
   if (args.completeness !== 'mirror') checkReferences(args, stored);
@@ -93,21 +70,38 @@ export async function putManifest(context: CommandContext, args: NewManifest): P
       .onConflict((conflict) => conflict.columns(['manifest_id', 'digest', 'kind']).doNothing())
       .execute();
   }
-  await markPresent(context, args, 'manifest');
+  const completes = await markPresent(context, args, 'manifest');
   const left: Digest[] = [];
+  const losing: Digest[] = [];
+  let gained = 0;
   for (const tag of new Set(args.tags)) {
     const before = await moveTag(context, args, tag);
-    if (before !== undefined && before !== args.digest) left.push(before);
+    if (before === undefined || before.wasRemoved || before.digest !== args.digest) gained++;
+    if (before === undefined || before.digest === args.digest) continue;
+    left.push(before.digest);
+    if (!before.wasRemoved) losing.push(before.digest);
   }
   await unreference(context, { repositoryId: args.repositoryId, digests: left, reason: 'tag moved' });
-  await trx.updateTable('repository').set({ pushed_at_ms: nowMs }).where('id', '=', args.repositoryId).execute();
+  let listed = await recordArtifact(context, { manifestId: row.id, projectId, manifest: args, gained, completes });
+  for (const digest of losing) listed += await countTags(context, { repositoryId: args.repositoryId, digest, by: -1 });
+  await trx
+    .updateTable('repository')
+    .set((column) => ({
+      pushed_at_ms: nowMs,
+      updated_at_ms: nowMs,
+      ...(listed === 0 ? {} : { artifact_count: column('artifact_count', '+', listed) }),
+    }))
+    .where('id', '=', args.repositoryId)
+    .execute();
 }
 
 /** Notes that an upstream was asked about a cached tag. `verified` means the digest still stands. */
 export async function recordTagCheck(
-  { trx, nowMs }: CommandContext,
+  context: CommandContext,
   args: { repositoryId: number; tag: string; digest: Digest; verified: boolean; trust: TagTrust; trail: string },
 ): Promise<void> {
+  const { trx, nowMs } = context;
+  const isBack = args.verified && (await tagState(context, args)) === 'removed';
   await trx
     .updateTable('tag')
     .set({
@@ -118,13 +112,16 @@ export async function recordTagCheck(
     .where('name', '=', args.tag)
     .where('digest', '=', args.digest)
     .execute();
+  if (isBack) await countListed(context, args.repositoryId, await countTags(context, { ...args, by: 1 }));
 }
 
 /** Notes that the registry of a mirror has no such tag any more: it is not listed and not served, until it is verified again. */
 export async function recordTagRemoval(
-  { trx, nowMs }: CommandContext,
+  context: CommandContext,
   args: { repositoryId: number; tag: string; digest: Digest; trail: string },
 ): Promise<void> {
+  const { trx, nowMs } = context;
+  const goes = (await tagState(context, args)) === 'here';
   await trx
     .updateTable('tag')
     .set({ checked_at_ms: nowMs, removed_at_ms: nowMs, trail: args.trail })
@@ -132,6 +129,7 @@ export async function recordTagRemoval(
     .where('name', '=', args.tag)
     .where('digest', '=', args.digest)
     .execute();
+  if (goes) await countListed(context, args.repositoryId, await countTags(context, { ...args, by: -1 }));
 }
 
 /** Remembers what the registry of a mirror lists as referrers of a manifest, in place of what it listed before. */
@@ -154,10 +152,13 @@ export async function deleteTag(context: CommandContext, args: { repositoryId: n
     .deleteFrom('tag')
     .where('repository_id', '=', args.repositoryId)
     .where('name', '=', args.tag)
-    .returning('digest')
+    .returning(['digest', 'removed_at_ms'])
     .executeTakeFirst();
   if (row === undefined) throw new OciError('MANIFEST_UNKNOWN', 'there is no such tag', { detail: { tag: args.tag } });
-  await unreference(context, { repositoryId: args.repositoryId, digests: [row.digest as Digest], reason: 'tag deleted' });
+  const digest = row.digest as Digest;
+  await unreference(context, { repositoryId: args.repositoryId, digests: [digest], reason: 'tag deleted' });
+  if (row.removed_at_ms === null)
+    await countListed(context, args.repositoryId, await countTags(context, { repositoryId: args.repositoryId, digest, by: -1 }));
 }
 
 /**
@@ -173,12 +174,16 @@ export async function deleteManifest(context: CommandContext, args: ItemInReposi
   const row = await find.executeTakeFirst();
   if (row === undefined) throw new OciError('MANIFEST_UNKNOWN', 'there is no such manifest', { detail: { digest } });
   if (!args.allowsSparse) await requireNoHolder(context, args, 'manifest');
-  const references = await trx.selectFrom('manifest_ref').select('digest').where('manifest_id', '=', row.id).execute();
+  const references = await trx.selectFrom('manifest_ref').select(['digest', 'kind']).where('manifest_id', '=', row.id).execute();
   // The blobs first, before the rows that refer to them: the order of locks.
   const digests = references.map((reference) => reference.digest as Digest);
   await unreference(context, { repositoryId, digests, reason: 'manifest deleted' });
   await trx.deleteFrom('tag').where('repository_id', '=', repositoryId).where('digest', '=', digest).execute();
+  let listed = -(await dropArtifact(context, row.id));
   await trx.deleteFrom('manifest').where('id', '=', row.id).execute();
+  const children = references.filter(({ kind }) => kind === 'manifest').map((reference) => reference.digest as Digest);
+  listed += await refreshHeld(context, repositoryId, children);
+  await countListed(context, repositoryId, listed);
   await trx
     .updateTable('manifest_ref')
     .set({ is_present: 0 })
@@ -188,11 +193,29 @@ export async function deleteManifest(context: CommandContext, args: ItemInReposi
     .execute();
 }
 
-/** Sets a tag; gives the digest it pointed to before. */
-async function moveTag({ trx, nowMs }: CommandContext, args: NewManifest, tag: string): Promise<Digest | undefined> {
+async function tagState(
+  { trx }: CommandContext,
+  args: { repositoryId: number; tag: string; digest: Digest },
+): Promise<'here' | 'removed' | 'absent'> {
+  const row = await trx
+    .selectFrom('tag')
+    .select('removed_at_ms')
+    .where('repository_id', '=', args.repositoryId)
+    .where('name', '=', args.tag)
+    .where('digest', '=', args.digest)
+    .executeTakeFirst();
+  return row === undefined ? 'absent' : row.removed_at_ms === null ? 'here' : 'removed';
+}
+
+/** Sets a tag; gives the digest it pointed to before, and whether its registry had said that it is gone. */
+async function moveTag(
+  { trx, nowMs }: CommandContext,
+  args: NewManifest,
+  tag: string,
+): Promise<{ readonly digest: Digest; readonly wasRemoved: boolean } | undefined> {
   const before = await trx
     .selectFrom('tag')
-    .select(['id', 'digest'])
+    .select(['id', 'digest', 'removed_at_ms'])
     .where('repository_id', '=', args.repositoryId)
     .where('name', '=', tag)
     .executeTakeFirst();
@@ -215,7 +238,7 @@ async function moveTag({ trx, nowMs }: CommandContext, args: NewManifest, tag: s
     return undefined;
   }
   await trx.updateTable('tag').set(values).where('id', '=', before.id).execute();
-  return before.digest as Digest;
+  return { digest: before.digest as Digest, wasRemoved: before.removed_at_ms !== null };
 }
 
 interface StoredSizes {

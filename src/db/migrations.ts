@@ -2,6 +2,7 @@
 // edited. A database that holds a step this program does not know is refused: an older program never opens a newer schema.
 
 import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from 'kysely';
+import { addArtifacts } from './artifact-migration.ts';
 import type { Dialect } from './context.ts';
 import { addIdentity } from './identity-migration.ts';
 import { addOffline } from './offline-migration.ts';
@@ -33,6 +34,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0006-identity': { up: (db) => addIdentity(db as Kysely<Schema>, dialect) },
     '0007-identity-providers': { up: (db) => addIdentityProviders(db as Kysely<Schema>, dialect) },
     '0008-project-words': { up: (db) => addProjectWords(db as Kysely<Schema>, dialect) },
+    '0009-artifacts': { up: (db) => addArtifacts(db as Kysely<Schema>, dialect) },
   };
 }
 

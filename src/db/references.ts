@@ -14,12 +14,18 @@ const listChunk = 500;
 
 /**
  * Holds the repository against deletion; NAME_UNKNOWN when it is gone. Whoever changes its manifests or tags holds it alone (`alone`), so
- * that two of them never wait for each other's rows.
+ * that two of them never wait for each other's rows. Gives its project.
  */
-export async function holdRepository(context: CommandContext, repositoryId: number, how: 'shared' | 'alone'): Promise<void> {
-  let query = context.trx.selectFrom('repository').select('id').where('id', '=', repositoryId);
+export async function holdRepository(
+  context: CommandContext,
+  repositoryId: number,
+  how: 'shared' | 'alone',
+): Promise<{ readonly projectId: number }> {
+  let query = context.trx.selectFrom('repository').select('project_id as projectId').where('id', '=', repositoryId);
   if (context.dialect === 'postgres') query = how === 'alone' ? query.forNoKeyUpdate() : query.forKeyShare();
-  if ((await query.executeTakeFirst()) === undefined) throw new OciError('NAME_UNKNOWN', 'the repository no longer exists');
+  const found = await query.executeTakeFirst();
+  if (found === undefined) throw new OciError('NAME_UNKNOWN', 'the repository no longer exists');
+  return found;
 }
 
 /** UNSUPPORTED while a manifest of the repository refers to the digest. The caller has locked what the digest names. */
@@ -43,9 +49,9 @@ export interface ItemInRepository {
   readonly digest: Digest;
 }
 
-/** Notes in the manifests of the repository that refer to this blob or manifest that it is here now. */
-export async function markPresent({ trx }: CommandContext, item: ItemInRepository, what: 'manifest' | 'blob'): Promise<void> {
-  await trx
+/** Notes in the manifests of the repository that refer to this blob or manifest that it is here now; says whether there was one that lacked it. */
+export async function markPresent({ trx }: CommandContext, item: ItemInRepository, what: 'manifest' | 'blob'): Promise<boolean> {
+  const result = await trx
     .updateTable('manifest_ref')
     .set({ is_present: 1 })
     .where('repository_id', '=', item.repositoryId)
@@ -53,7 +59,8 @@ export async function markPresent({ trx }: CommandContext, item: ItemInRepositor
     .where('kind', what === 'manifest' ? '=' : '!=', 'manifest')
     // Written out, because the index of what is absent serves no bound value.
     .where('is_present', '=', sql.lit(0))
-    .execute();
+    .executeTakeFirst();
+  return result.numUpdatedRows > 0n;
 }
 
 /** Step P3: what lost a reference in this repository (blobs and manifests) keeps a full lease and is looked at after it. */

@@ -5,6 +5,7 @@
 //                          1─n upload                          open push sessions; their bytes are a file, its length is the offset
 //   blob: one live row per digest; `storage_key` names the physical object and is never used again (generation keys)
 //   account n─n user_group; project 1─n project_member (account or group, with a role); robot 0..1 project
+//   manifest 1─1 artifact               what lists show of it, kept by the commands that change content
 //   source_registry 1─n source           where mirrors fetch from; source_seed: what of it the configuration said, by hash
 //   gc_queue: digests that lost a reference and wait for review
 //
@@ -61,8 +62,17 @@ export interface Schema {
     /** The full name, project included. */
     name: string;
     created_at_ms: number;
+    /** Null until it has held a manifest: it is in no list before. */
     pushed_at_ms: number | null;
     pulled_at_ms: number | null;
+    /** Written by people. */
+    description: Generated<string>;
+    /** Its listed artifacts. */
+    artifact_count: Generated<number>;
+    /** Manifests pulled, as counted in batches. */
+    pull_count: Generated<number>;
+    /** When its content or description changed last. */
+    updated_at_ms: Generated<number | null>;
   };
   blob: {
     digest: string;
@@ -100,6 +110,27 @@ export interface Schema {
     pulled_at_ms: number | null;
     trail: string | null;
     bytes: Uint8Array;
+  };
+  artifact: {
+    manifest_id: number;
+    project_id: number;
+    repository_id: number;
+    /** IMAGE, CHART, ...: Harbor's words. */
+    kind: string;
+    /** Of the config of an image manifest, else of the manifest. */
+    config_media_type: string;
+    /** The manifest, its config and layers; of an index with its children. */
+    size_bytes: number;
+    /** What it is an accessory of: by its subject, or by cosign's tag. */
+    subject_digest: string | null;
+    /** Tags that are not removed upstream. */
+    tag_count: number;
+    /** 1: an index of the repository refers to it. */
+    is_held: number;
+    /** 1: lists show it: it is no accessory, and tagged or not held. */
+    is_listed: number;
+    pushed_at_ms: number;
+    pulled_at_ms: number | null;
   };
   manifest_ref: {
     manifest_id: number;

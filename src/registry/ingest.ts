@@ -89,10 +89,12 @@ export function createIngest({ store, database, log }: { store: BlobStore; datab
       const digest = digestOf(bytes, promised === undefined ? 'sha256' : digestAlgorithm(promised));
       if (promised !== undefined && digest !== promised) throw digestMismatch(promised, digest);
       const manifest = parseManifest(bytes, contentType);
+      const config = manifest.references.find((reference) => reference.kind === 'config');
       await database.run('putManifest', {
         repositoryId,
         digest,
         mediaType: manifest.mediaType,
+        ...(config === undefined ? {} : { configMediaType: config.mediaType }),
         ...(manifest.artifactType === undefined ? {} : { artifactType: manifest.artifactType }),
         ...(manifest.subject === undefined ? {} : { subjectDigest: manifest.subject.digest }),
         annotations: JSON.stringify(manifest.annotations),

@@ -2,6 +2,7 @@
 // at once, and what is left after closing.
 
 import { afterAll, beforeAll, describe } from 'bun:test';
+import { artifactCases } from './artifact-cases.ts';
 import { blobCases } from './blob-cases.ts';
 import { concurrencyCases } from './concurrency-cases.ts';
 import { deleteCases } from './delete-cases.ts';
@@ -40,6 +41,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       blobCases,
       manifestCases,
       deleteCases,
+      artifactCases,
       listingCases,
       sourceCases,
       sealedCases,

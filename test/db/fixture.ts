@@ -1,8 +1,8 @@
 // What the database suites share: one open database, and short ways to make repositories, blobs and manifests in it.
 
 import { type ContentQueries, prepareContentQueries } from '../../src/db/content.ts';
-import type { NewManifest } from '../../src/db/content-commands.ts';
 import type { Database } from '../../src/db/database.ts';
+import type { NewManifest } from '../../src/db/new-manifest.ts';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { OciError } from '../../src/oci/errors.ts';
 
@@ -103,6 +103,27 @@ export function layer(text: string, more: Partial<NewReference> = {}): NewRefere
 
 export function child(text: string): NewReference {
   return layer(text, { kind: 'manifest' });
+}
+
+const imageType = 'application/vnd.oci.image.manifest.v1+json';
+const configType = 'application/vnd.oci.image.config.v1+json';
+
+/** An image manifest that says what it is, of one config and one layer. */
+export function storedImage(config: string, layerText: string, subject?: Digest) {
+  const references = [layer(config, { kind: 'config' }), layer(layerText)];
+  const [configPart, ...layers] = references.map((part) => ({ mediaType: configType, digest: part.digest, size: part.sizeBytes }));
+  const about = subject === undefined ? {} : { subject: { mediaType: imageType, digest: subject, size: 1 } };
+  return {
+    ...storedManifest({ schemaVersion: 2, mediaType: imageType, config: configPart, layers, ...about }, references, imageType),
+    configMediaType: configType,
+  };
+}
+
+/** A manifest with the document's bytes. */
+export function storedManifest(document: object, references: readonly NewReference[], mediaType: string) {
+  const bytes = new Uint8Array(Buffer.from(JSON.stringify(document)));
+  const tags: string[] = [];
+  return { digest: digestOf(bytes), mediaType, bytes, references, annotations: '{}', tags, completeness: 'complete' as const };
 }
 
 /** The code of the OciError a command ends with; `done` when it succeeds, the text of any other error. */

@@ -30,7 +30,7 @@ import { openSqlite } from '../../src/db/sqlite-file.ts';
 import { createStatements } from '../../src/db/sqlite-statements.ts';
 import { listTagPage } from '../../src/db/tag-pages.ts';
 import { prepareUploadQuery } from '../../src/db/uploads.ts';
-import { child, digest, layer, manifest } from './fixture.ts';
+import { child, digest, layer, manifest, storedImage } from './fixture.ts';
 import { source } from './source-cases.ts';
 
 /** Open sessions, registries and their sources, pinned images and warm-up runs are limited in number; values of an insert are no table. */
@@ -87,6 +87,9 @@ function planOf(sql: string): string[] {
 }
 
 const repositoryId = 1;
+/** Gets a copy, and goes. */
+const copyId = 2;
+const copied = storedImage('a', 'b');
 const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   setMeta: [{ key: 'k', value: 'v' }],
   createAccount: [{ name: 'a', passwordHash: 'h', isAdmin: true }],
@@ -98,6 +101,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   ensureRepository: [
     { projectId: 1, name: 'p/r' },
     { projectId: 1, name: 'p/r' },
+    { projectId: 1, name: 'p/gone' },
   ],
   createUpload: [
     {
@@ -126,6 +130,8 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   putManifest: [
     manifest(repositoryId, 'kid', { tags: ['t'] }),
     manifest(repositoryId, 'image', { references: [layer('a'), layer('b')], tags: ['t'], subjectDigest: digest('kid') }),
+    { ...copied, repositoryId },
+    { ...storedImage('a', 'b', copied.digest), repositoryId, subjectDigest: copied.digest },
     manifest(repositoryId, 'index', { references: [child('kid'), layer('c')], tags: ['t', 'u'], completeness: 'mirror' }),
   ],
   recordListedReferrers: [{ repositoryId, subject: digest('index'), descriptors: '[]' }],
@@ -133,9 +139,22 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   recordTagCheck: [{ repositoryId, tag: 't', digest: digest('index'), verified: true, trust: 'confirmed', trail: '{}' }],
   deleteTag: [{ repositoryId, tag: 'u' }],
   deleteManifest: [{ repositoryId, digest: digest('index'), allowsSparse: false }],
+  describeRepository: [{ repositoryId, description: 'd' }],
+  createTag: [
+    { repositoryId, digest: digest('image'), tag: 'new' },
+    { repositoryId, digest: digest('image'), tag: 'new' },
+  ],
+  copyArtifact: [{ fromRepositoryId: repositoryId, repositoryId: copyId, digest: copied.digest, tags: ['c'], completeness: 'complete' }],
+  deleteArtifact: [{ repositoryId, digest: digest('kid'), allowsSparse: true }],
   deleteBlob: [{ repositoryId, digest: digest('c') }],
   deleteProject: [{ name: 'm' }],
-  recordUse: [{ tags: [{ repository: 'p/r', tags: ['1', '2'] }], blobs: [digest('a'), digest('b')] }],
+  recordUse: [
+    {
+      tags: [{ repository: 'p/r', tags: ['1', '2'] }],
+      blobs: [digest('a'), digest('b')],
+      pulls: [{ repository: 'p/r', count: 2, digests: [digest('a')] }],
+    },
+  ],
   adoptBlob: [{ repositoryId, digest: digest('a') }],
   addPins: [{ set: 's', pins: [{ image: 'i:1', platforms: 'all', repository: 'p/r', reference: '1' }] }],
   removePins: [{ set: 's', images: ['i:1'] }, { set: 's' }],
@@ -168,6 +187,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   changeLabel: [{ id: 1, name: 'm', description: '', color: '' }],
   deleteLabel: [{ id: 1 }],
   changeSettings: [{ values: [{ name: 's', value: '1' }] }],
+  removeRepositoryPart: Array.from({ length: 5 }, () => ({ repositoryId: copyId })),
 };
 
 for (const name of Object.keys(samples) as CommandName[]) {
