@@ -44,10 +44,7 @@ const developer: readonly ProjectAction[] = [
 ];
 const maintainer: readonly ProjectAction[] = [
   ...developer,
-  'metadata:create',
   'metadata:read',
-  'metadata:update',
-  'metadata:delete',
   'metadata:list',
   'label:create',
   'label:update',
