@@ -4,6 +4,7 @@
 import { adoptBlob } from './archive-commands.ts';
 import { createTag, deleteArtifact, describeRepository, removeRepositoryPart } from './artifact-commands.ts';
 import { copyArtifact } from './artifact-copy.ts';
+import { recordAudit, removeOldAudit } from './audit-commands.ts';
 import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
 import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
@@ -22,6 +23,8 @@ import { recordUse } from './use-commands.ts';
 import { createWarmup, endWarmup } from './warmups.ts';
 
 export const commands = {
+  recordAudit,
+  removeOldAudit,
   setMeta,
   createAccount,
   createProject,

@@ -367,4 +367,30 @@ export interface Schema {
     /** JSON: failures by kind. */
     verdicts: string;
   };
+  /** One row for each thing that happened, or for several alike (`count`). Rows are added and, when old, removed from the front. */
+  audit_event: {
+    id: number;
+    at_ms: number;
+    since_ms: number | null;
+    count: number;
+    actor_kind: string;
+    actor_id: string | null;
+    actor_name: string;
+    method: string;
+    address: string | null;
+    user_agent: string | null;
+    request_id: string | null;
+    operation: string;
+    resource_type: string;
+    resource: string;
+    /** Kept when the project is gone; no reference for that reason. */
+    project_id: number | null;
+    outcome: 'success' | 'denied' | 'failed';
+    /** JSON. */
+    detail: string | null;
+    /** Over the row and the hash before it (audit-chain.ts). */
+    hash: string;
+  };
+  /** `head`: the last row. `anchor`: the last row that was removed. */
+  audit_chain: { name: 'head' | 'anchor'; id: number; hash: string; at_ms: number };
 }

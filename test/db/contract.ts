@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe } from 'bun:test';
 import { artifactCases } from './artifact-cases.ts';
+import { auditCases } from './audit-cases.ts';
 import { blobCases } from './blob-cases.ts';
 import { concurrencyCases } from './concurrency-cases.ts';
 import { deleteCases } from './delete-cases.ts';
@@ -34,6 +35,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       return fixture;
     };
     for (const cases of [
+      auditCases,
       projectCases,
       projectListCases,
       labelCases,

@@ -4,6 +4,7 @@
 import type { Database as SqliteFile } from 'bun:sqlite';
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { Kysely } from 'kysely';
+import { listAudit, readAuditRows } from '../../src/db/audit.ts';
 import { findCachedSample } from '../../src/db/canaries.ts';
 import { type CommandArguments, type CommandName, commands, runCommand } from '../../src/db/commands.ts';
 import {
@@ -30,6 +31,7 @@ import { openSqlite } from '../../src/db/sqlite-file.ts';
 import { createStatements } from '../../src/db/sqlite-statements.ts';
 import { listTagPage } from '../../src/db/tag-pages.ts';
 import { prepareUploadQuery } from '../../src/db/uploads.ts';
+import { auditRow } from './audit-cases.ts';
 import { child, digest, layer, manifest, storedImage } from './fixture.ts';
 import { source } from './source-cases.ts';
 
@@ -40,6 +42,7 @@ const mayScan = [
   /^SCAN upload USING COVERING INDEX/,
   /^SCAN source_(registry|seed)\b/,
   /^SCAN (pin|warmup|identity_provider)\b/,
+  /^SCAN (pin|warmup|audit_chain)\b/,
   /^SCAN \d+-ROW VALUES CLAUSE/,
 ];
 
@@ -91,6 +94,11 @@ const repositoryId = 1;
 const copyId = 2;
 const copied = storedImage('a', 'b');
 const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
+  recordAudit: [{ rows: [auditRow(), auditRow()] }],
+  removeOldAudit: [
+    { beforeMs: 1, max: 10, actor: 'x' },
+    { beforeMs: 9_999_999, max: 10, actor: 'x' },
+  ],
   setMeta: [{ key: 'k', value: 'v' }],
   createAccount: [{ name: 'a', passwordHash: 'h', isAdmin: true }],
   createProject: [{ name: 'p', kind: 'local', isPublic: true }],
@@ -236,6 +244,25 @@ test('the prepared queries scan no table', () => {
   const projects = texts.filter((sql) => sql.includes('"registry" = ?'));
   expect(projects.length).toBe(1);
   expect(planProblems(texts.filter((sql) => !projects.includes(sql)))).toEqual([]);
+});
+
+test('pages of the audit log come from an index, whatever they are asked for by', async () => {
+  const wish = { scope: 'all' as const, conditions: [], limit: 10, offset: 0, after: { atMs: 5, id: 5 } };
+  const reader = { read: trx, dialect: 'sqlite' as const };
+  const fields = [
+    ['username', 'a'],
+    ['operation', 'create'],
+    ['resource_type', 'project'],
+  ] as const;
+  for (const descending of [true, false]) {
+    expect(await badSteps(() => listAudit(reader, { ...wish, descending }))).toEqual([]);
+    expect(await badSteps(() => listAudit(reader, { ...wish, descending, scope: [7] }))).toEqual([]);
+    for (const [field, value] of fields)
+      expect(await badSteps(() => listAudit(reader, { ...wish, descending, conditions: [{ field, kind: 'exact', value }] }))).toEqual([]);
+    const range = [{ field: 'op_time' as const, kind: 'range' as const, min: 1, max: 9 }];
+    expect(await badSteps(() => listAudit(reader, { ...wish, descending, conditions: range }))).toEqual([]);
+  }
+  expect(await badSteps(() => readAuditRows(trx, { afterId: 3, limit: 10 }))).toEqual([]);
 });
 
 test('lists and trails scan no table and sort nothing', async () => {
