@@ -4,10 +4,36 @@
 //
 //   hash = SHA-256(hash of the row before, "\n", JSON of the list of columns below), hex
 
-import type { AuditRow } from './audit.ts';
+export type AuditOutcome = 'success' | 'denied' | 'failed';
+
+/** A row as it is hashed: absent values are null. */
+export interface AuditRow {
+  readonly id: number;
+  /** Of several: the last of them. */
+  readonly atMs: number;
+  /** Of several: the first of them. */
+  readonly sinceMs: number | null;
+  /** How many like it the row stands for. */
+  readonly count: number;
+  readonly actorKind: string;
+  readonly actorId: string | null;
+  readonly actorName: string;
+  readonly method: string;
+  readonly address: string | null;
+  readonly userAgent: string | null;
+  readonly requestId: string | null;
+  readonly operation: string;
+  readonly resourceType: string;
+  readonly resource: string;
+  readonly projectId: number | null;
+  readonly outcome: AuditOutcome;
+  /** JSON: before, after, reason, truncated. */
+  readonly detail: string | null;
+  readonly hash: string;
+}
 
 /** What the chain of a new log begins with. */
-export const genesisHash = '0'.repeat(64);
+const genesisHash = '0'.repeat(64);
 
 export interface ChainEnd {
   /** Of the last row on this side; 0 before the first. */

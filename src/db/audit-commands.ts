@@ -2,8 +2,8 @@
 // databases, because each row's hash needs the one before it.
 
 import { sql } from 'kysely';
-import { type AuditRow, readAuditRows, readChainEnds } from './audit.ts';
-import { type ChainEnd, chainHash } from './audit-chain.ts';
+import { readAuditRows, readChainEnds } from './audit.ts';
+import { type AuditRow, type ChainEnd, chainHash } from './audit-chain.ts';
 import type { CommandContext } from './context.ts';
 
 /** A row without what its place in the chain gives it. */

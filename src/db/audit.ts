@@ -1,38 +1,10 @@
 // Reading the audit log: pages by time, the ends of its chain, its rows in order. The commands are in audit-commands.ts.
 
 import { type Kysely, type RawBuilder, sql } from 'kysely';
-import { type ChainEnd, genesis } from './audit-chain.ts';
+import { type AuditRow, type ChainEnd, genesis } from './audit-chain.ts';
 import type { Dialect } from './context.ts';
 import { conditionsOf, type ListColumns, type ListReader, type ListWish } from './listing.ts';
 import type { Schema } from './schema.ts';
-
-export type AuditOutcome = 'success' | 'denied' | 'failed';
-
-/** A row as it is hashed: absent values are null. */
-export interface AuditRow {
-  readonly id: number;
-  /** Of several: the last of them. */
-  readonly atMs: number;
-  /** Of several: the first of them. */
-  readonly sinceMs: number | null;
-  /** How many like it the row stands for. */
-  readonly count: number;
-  readonly actorKind: string;
-  readonly actorId: string | null;
-  readonly actorName: string;
-  readonly method: string;
-  readonly address: string | null;
-  readonly userAgent: string | null;
-  readonly requestId: string | null;
-  readonly operation: string;
-  readonly resourceType: string;
-  readonly resource: string;
-  readonly projectId: number | null;
-  readonly outcome: AuditOutcome;
-  /** JSON: before, after, reason, truncated. */
-  readonly detail: string | null;
-  readonly hash: string;
-}
 
 export type AuditField =
   | 'id'
@@ -71,7 +43,7 @@ const columns: ListColumns<AuditField> = {
   outcome: sql.ref('audit_event.outcome'),
 };
 /** Counted no further: the number of rows of a busy year would cost more than its page. */
-export const auditCountMax = 100_000;
+const auditCountMax = 100_000;
 
 /** A page by time. */
 export async function listAudit({ read, dialect }: ListReader, wish: AuditWish): Promise<AuditRow[]> {

@@ -1,8 +1,8 @@
 // The contract on the audit log: its chain, what a damaged one is told by, pages, and removal from the front.
 
 import { describe, expect, test } from 'bun:test';
-import { type AuditRow, type AuditWish, countAudit, listAudit, readAuditRows, readChainEnds } from '../../src/db/audit.ts';
-import { type ChainReport, chainHash, walkChain } from '../../src/db/audit-chain.ts';
+import { type AuditWish, countAudit, listAudit, readAuditRows, readChainEnds } from '../../src/db/audit.ts';
+import { type AuditRow, type ChainReport, chainHash, walkChain } from '../../src/db/audit-chain.ts';
 import type { NewAuditRow } from '../../src/db/audit-commands.ts';
 import type { Fixture } from './fixture.ts';
 
