@@ -208,7 +208,8 @@ async function compose(options: {
   const removed = await uploads.removeLeftovers();
   if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
   const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
-  const { authentication, tokenService } = await openIdentity({ config, database, clock, policy, names, service });
+  const identity = await openIdentity({ config, database, clock, policy, names, service, sealer: secrets.sealer, log });
+  const { authentication, tokenService } = identity;
   const lastUse = createLastUse({ database, log });
   const pull = notingUse(createPull({ content, store, check, mirror }), lastUse);
   const offline = createOffline({
@@ -289,6 +290,7 @@ async function compose(options: {
       clearInterval(sweeper);
       await server.stop();
       await schedules.close();
+      await identity.close();
       await offline.close();
       await presets.stop();
       await monitored.stop();

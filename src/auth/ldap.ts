@@ -43,6 +43,8 @@ export interface LdapDirectory {
   login(name: string, password: string): Promise<LdapLogin>;
   /** A person by the exact name; undefined when there is none, or more than one. */
   find(name: string): Promise<LdapPerson | undefined>;
+  /** Several by exact name, in one session; those that are not there, or more than once, are left out. */
+  findAll(names: readonly string[]): Promise<ReadonlyMap<string, LdapPerson>>;
   /** People by exact name, or all of them without one: `max` at most, without their groups. */
   listPeople(options: { readonly name?: string; readonly max: number }): Promise<readonly LdapPerson[]>;
   /** Groups by exact name or distinguished name, or all of them. */
@@ -104,6 +106,17 @@ export function createLdapDirectory(options: {
       return inSession(async (session) => {
         const [entry, other] = await searchPeople(session, settings, { name, max: 2 });
         return entry === undefined || other !== undefined ? undefined : toPerson(session, entry, name, true);
+      });
+    },
+    findAll: async (names) => {
+      const people = new Map<string, LdapPerson>();
+      if (names.length === 0) return people;
+      return inSession(async (session) => {
+        for (const name of names.filter(isSearchable)) {
+          const [entry, other] = await searchPeople(session, settings, { name, max: 2 });
+          if (entry !== undefined && other === undefined) people.set(name, await toPerson(session, entry, name, true));
+        }
+        return people;
       });
     },
     listPeople: ({ name, max }) =>

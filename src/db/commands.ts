@@ -8,6 +8,7 @@ import { recordAudit, removeOldAudit } from './audit-commands.ts';
 import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
 import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
+import { onboardAccount, suspendAccounts } from './directory-accounts.ts';
 import { createAccount } from './identity.ts';
 import { changeIdentityProvider, createIdentityProvider, removeIdentityProvider } from './identity-providers.ts';
 import { changeLabel, createLabel, deleteLabel } from './labels.ts';
@@ -74,6 +75,8 @@ export const commands = {
   createIdentityProvider,
   changeIdentityProvider,
   removeIdentityProvider,
+  onboardAccount,
+  suspendAccounts,
 };
 
 export type CommandName = keyof typeof commands;

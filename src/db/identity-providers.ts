@@ -92,9 +92,13 @@ export async function changeIdentityProvider(
     .execute();
 }
 
-/** NOT_FOUND. */
+/** NOT_FOUND; CONFLICT while accounts log in through it: another provider of that name would be given them. */
 export async function removeIdentityProvider({ trx }: CommandContext, args: { name: string }): Promise<void> {
   const row = await trx.selectFrom('identity_provider').select('id').where('name', '=', args.name).executeTakeFirst();
   if (row === undefined) throw new OciError('NOT_FOUND', `there is no identity provider named ${args.name}`);
+  const account = await trx.selectFrom('account').select('name').where('provider', '=', args.name).limit(1).executeTakeFirst();
+  if (account !== undefined)
+    throw new OciError('CONFLICT', `accounts log in through ${args.name} (${account.name}, for one); delete them first, or turn it off`);
+  await trx.deleteFrom('user_group').where('provider', '=', args.name).execute();
   await trx.deleteFrom('identity_provider').where('id', '=', row.id).execute();
 }

@@ -6,7 +6,7 @@ import type { CommandContext } from './context.ts';
 import type { Preparer } from './prepared.ts';
 import type { Schema } from './schema.ts';
 
-const localProvider = 'local';
+export const localProvider = 'local';
 
 export interface Account {
   readonly id: number;
@@ -31,7 +31,7 @@ export interface HeldRole {
 }
 
 /** How names are compared: `Anna` and `anna` are one name. */
-function foldName(name: string): string {
+export function foldName(name: string): string {
   return name.normalize('NFC').toLowerCase();
 }
 

@@ -14,4 +14,5 @@ export async function addIdentityProviders(db: Kysely<Schema>, dialect: Dialect)
     position ${number} not null, settings ${text} not null, secret ${text}, revision ${number} not null,
     created_at_ms ${number} not null, updated_at_ms ${number} not null)`.execute(db);
   await sql`alter table account add column disabled_by ${text}`.execute(db);
+  await sql`create index account_provider on account (provider, id)`.execute(db);
 }

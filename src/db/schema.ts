@@ -202,6 +202,8 @@ export interface Schema {
     created_at_ms: number;
     updated_at_ms: number;
     last_login_at_ms: number | null;
+    /** `directory`: switched off because its directory no longer knows it; null when an administrator did it. */
+    disabled_by: Generated<string | null>;
   };
   /** Custom roles only: those of Harbor are in auth/roles.ts, with ids below 100. */
   role: {

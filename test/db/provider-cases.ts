@@ -1,6 +1,8 @@
 // The contract on identity providers as data.
 
 import { describe, expect, test } from 'bun:test';
+import { type ExternalIdentity, isSuspended, listProviderAccounts } from '../../src/db/directory-accounts.ts';
+import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
 import { listProviderRows } from '../../src/db/identity-providers.ts';
 import { type Fixture, outcome } from './fixture.ts';
 
@@ -41,6 +43,101 @@ export function providerCases(now: () => Fixture): void {
       await database.run('removeIdentityProvider', { name: 'gone' });
       expect((await listProviderRows(database.read)).map((row) => row.name)).not.toContain('gone');
       expect(await outcome(database.run('removeIdentityProvider', { name: 'gone' }))).toBe('NOT_FOUND');
+    });
+  });
+
+  describe('accounts of people that a provider knows', () => {
+    const group = (name: string) => ({ externalName: `cn=${name}`, name });
+    const person = (name: string, more: Partial<ExternalIdentity> = {}): ExternalIdentity => ({
+      provider: 'people',
+      externalId: `id-${name}`,
+      name,
+      ...more,
+    });
+    const onboard = (identity: ExternalIdentity, more: { mayCreate?: boolean; trustsNames?: boolean } = {}) =>
+      now().database.run('onboardAccount', { identity, mayCreate: true, isLogin: true, ...more });
+    const groupsOf = async (id: number): Promise<string[]> => {
+      const { read } = now().database;
+      const ids = read.selectFrom('account_group').select('group_id').where('account_id', '=', id);
+      const rows = await read.selectFrom('user_group').select('external_name').where('id', 'in', ids).orderBy('external_name').execute();
+      return rows.map((row) => row.external_name);
+    };
+
+    test('are made once and brought up to date', async () => {
+      const made = await onboard(person('Änne', { email: 'a@x', groups: [group('a'), group('b')] }));
+      expect(made).toMatchObject({ isNew: true, isChanged: true });
+      const find = prepareLoginQuery(now().database);
+      expect(await find('änne')).toMatchObject({ id: made.id, provider: 'people', passwordHash: undefined, isAdmin: false });
+      expect(await groupsOf(made.id)).toEqual(['cn=a', 'cn=b']);
+      const again = person('Änne', { groups: [group('b'), group('c')], isAdmin: true });
+      expect(await onboard(again)).toEqual({ id: made.id, isNew: false, isChanged: true });
+      expect(await onboard(again)).toEqual({ id: made.id, isNew: false, isChanged: false });
+      expect(await groupsOf(made.id)).toEqual(['cn=b', 'cn=c']);
+      const before = await find('Änne');
+      expect(before).toMatchObject({ isAdmin: true });
+      // Who loses the right loses what was signed with it.
+      await onboard(person('Änne', { isAdmin: false }));
+      expect(await find('Änne')).toMatchObject({ isAdmin: false, epoch: (before?.epoch ?? 0) + 1 });
+      // Saying nothing of groups leaves them.
+      expect(await groupsOf(made.id)).toEqual(['cn=b', 'cn=c']);
+    });
+
+    test('never take over a name of somebody else', async () => {
+      await now().database.run('createAccount', { name: 'Local', passwordHash: 'h', isAdmin: false });
+      await onboard(person('taken'));
+      const refused = [
+        person('local'),
+        person('taken', { provider: 'others' }),
+        person('TAKEN', { provider: 'others' }),
+        // Another entry under the same name, such as a new employee.
+        person('taken', { externalId: 'id-new' }),
+      ];
+      for (const identity of refused) expect([identity, await outcome(onboard(identity))]).toEqual([identity, 'CONFLICT']);
+      expect(await outcome(onboard(person('local'), { trustsNames: true }))).toBe('CONFLICT');
+      expect(await outcome(onboard(person('taken', { provider: 'others' }), { trustsNames: true }))).toBe('CONFLICT');
+      expect(await onboard(person('taken', { externalId: 'id-new' }), { trustsNames: true })).toMatchObject({ isNew: false });
+      // A known entry with another name keeps its account, unless that name is somebody's.
+      expect(await onboard(person('renamed', { externalId: 'id-new' }))).toMatchObject({ isNew: false, isChanged: true });
+      expect(await outcome(onboard(person('local', { externalId: 'id-new' })))).toBe('CONFLICT');
+    });
+
+    test('are not made where an administrator makes them', async () => {
+      expect(await outcome(onboard(person('uninvited'), { mayCreate: false }))).toBe('NOT_FOUND');
+    });
+
+    test('gone from their directory they are off and in no group, until they are back', async () => {
+      const { database } = now();
+      const identity = person('leaver', { provider: 'leavers', groups: [group('l')] });
+      const { id } = await onboard(identity);
+      expect(await database.run('suspendAccounts', { provider: 'leavers', ids: [id] })).toBe(1);
+      expect(await database.run('suspendAccounts', { provider: 'leavers', ids: [id] })).toBe(0);
+      const find = prepareAccountQuery(database);
+      expect(await find(id)).toMatchObject({ isDisabled: true, epoch: 1 });
+      expect(await isSuspended(database.read, id)).toBe(true);
+      expect(await groupsOf(id)).toEqual([]);
+      expect(await onboard(identity)).toEqual({ id, isNew: false, isChanged: true });
+      expect(await find(id)).toMatchObject({ isDisabled: false });
+      expect(await groupsOf(id)).toEqual(['cn=l']);
+    });
+
+    test('switched off by an administrator they stay off', async () => {
+      const { database } = now();
+      const identity = person('fired', { provider: 'leavers' });
+      const { id } = await onboard(identity);
+      await now().alter(`update account set is_disabled = 1 where id = ${id}`);
+      expect(await outcome(onboard(identity))).toBe('DENIED');
+      expect(await database.run('suspendAccounts', { provider: 'leavers', ids: [id] })).toBe(0);
+      expect(await isSuspended(database.read, id)).toBe(false);
+      const listed = await listProviderAccounts(database.read, { provider: 'leavers', afterId: 0, max: 10 });
+      expect(listed.map((account) => account.name)).toEqual(['leaver']);
+      expect(await listProviderAccounts(database.read, { provider: 'leavers', afterId: listed[0]?.id ?? 0, max: 10 })).toEqual([]);
+    });
+
+    test('keep their provider from being removed', async () => {
+      const { database } = now();
+      await database.run('createIdentityProvider', { name: 'kept', kind: 'ldap', isEnabled: true, settings: '{}' });
+      await onboard(person('stayer', { provider: 'kept' }));
+      expect(await outcome(database.run('removeIdentityProvider', { name: 'kept' }))).toBe('CONFLICT');
     });
   });
 }

@@ -17,6 +17,7 @@ import {
   readReferenceTrails,
   readTagTrail,
 } from '../../src/db/content.ts';
+import { isSuspended, listProviderAccounts } from '../../src/db/directory-accounts.ts';
 import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
 import { findLabel, listLabels } from '../../src/db/labels.ts';
 import { migrate } from '../../src/db/migrations.ts';
@@ -187,6 +188,11 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   createIdentityProvider: [{ name: 'i', kind: 'ldap', isEnabled: true, settings: '{}' }],
   changeIdentityProvider: [{ name: 'i', revision: 1, isEnabled: false }],
   removeIdentityProvider: [{ name: 'i' }],
+  onboardAccount: [
+    { identity: { provider: 'i', externalId: 'x', name: 'n', groups: [{ externalName: 'g', name: 'g' }] }, mayCreate: true, isLogin: true },
+    { identity: { provider: 'i', externalId: 'x', name: 'm', groups: [] }, mayCreate: true, isLogin: true },
+  ],
+  suspendAccounts: [{ provider: 'i', ids: [2, 3] }],
   replaceSealed: [{ replacements: sealedColumns.map(({ row }, column) => ({ column, key: row, before: 'a', after: 'b' })) }],
   createLabel: [
     { name: 'l', description: '', color: '' },
@@ -293,6 +299,8 @@ test('lists and trails scan no table and sort nothing', async () => {
   expect(sample.filter((step) => !step.startsWith('SCAN project'))).toEqual([]);
   const trails = await badSteps(() => readReferenceTrails(trx, 'p/r', digest('image')));
   expect(trails.filter((step) => !step.startsWith('USE TEMP B-TREE'))).toEqual([]);
+  expect(await badSteps(() => listProviderAccounts(trx, { provider: 'i', afterId: 1, max: 10 }))).toEqual([]);
+  expect(await badSteps(() => isSuspended(trx, 1))).toEqual([]);
   for (const everything of [true, false]) {
     expect(await badSteps(() => listRepositories(trx, { limit: 10, everything, after: 'p' }))).toEqual([]);
   }
