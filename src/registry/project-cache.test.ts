@@ -46,11 +46,26 @@ describe('a project', () => {
     expect((await cache.byName('docker.io'))?.id).toBe(1);
   });
 
-  test('that is not there is asked for each time', async () => {
-    const { state, cache } = setUp();
+  test('that is not there is remembered as long, and forgotten when one is made here', async () => {
+    const { clock, state, cache } = setUp();
     state.answer = async () => undefined;
     expect(await cache.byName('team')).toBeUndefined();
     state.answer = async () => project(1);
+    expect(await cache.byName('team')).toBeUndefined();
+    clock.advance(1000);
+    expect((await cache.byName('team'))?.id).toBe(1);
+    state.answer = async () => undefined;
+    expect(await cache.byName('other')).toBeUndefined();
+    state.answer = async () => project(2);
+    cache.forget();
+    expect((await cache.byName('other'))?.id).toBe(2);
+  });
+
+  test('is not pushed out by names that mean nothing', async () => {
+    const { state, cache } = setUp();
+    await cache.byName('team');
+    state.answer = async () => undefined;
+    for (let index = 0; index < 20_000; index++) await cache.byName(`nothing-${index}`);
     expect((await cache.byName('team'))?.id).toBe(1);
   });
 
