@@ -14,8 +14,10 @@ import type { Database } from './db/database.ts';
 import { getMeta, prepareProjectQueries } from './db/projects.ts';
 import { openSqliteDatabase } from './db/sqlite.ts';
 import { rewriteSqlite } from './db/sqlite-file.ts';
+import { createArrivals } from './http/arrivals.ts';
 import { createDistribution } from './http/distribution.ts';
 import { errorResponse, statusOf } from './http/errors.ts';
+import { createLoginSelfCheck } from './http/login-self-check.ts';
 import { createMonitoring } from './http/monitoring.ts';
 import { createClients } from './http/origin.ts';
 import { startServer } from './http/server.ts';
@@ -241,7 +243,14 @@ async function compose(options: {
     service,
   });
   const explain = createExplain({ database, names, mirror, pool, ...(config.externalUrl === undefined ? {} : { externalHost: service }) });
+  const clients = createClients({
+    externalUrl: config.externalUrl,
+    trustedProxies: config.trustedProxies,
+    hasTls: config.tls !== undefined,
+  });
+  const arrivals = createArrivals({ clients, externalUrl: config.externalUrl });
   const api = createApi({
+    checkLogin: createLoginSelfCheck({ arrivals, externalUrl: config.externalUrl }),
     access: policy,
     projects: createProjects({ database, names, cache: projectCache }),
     explain,
@@ -263,11 +272,8 @@ async function compose(options: {
       distribution,
       tokenService,
       authentication,
-      clients: createClients({
-        externalUrl: config.externalUrl,
-        trustedProxies: config.trustedProxies,
-        hasTls: config.tls !== undefined,
-      }),
+      clients,
+      arrivals,
       api,
       isReady: async () => !isStopping,
       log,

@@ -5,9 +5,11 @@ import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
 import { HTTPException } from 'hono/http-exception';
 import type { Caller } from '../auth/principal.ts';
 import { OciError } from '../oci/errors.ts';
+import type { Arrival } from '../upstream/login-problems.ts';
 import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
 import { createGuard } from './guard.ts';
 import { historyRoutes } from './history-routes.ts';
+import { loginCheckRoutes } from './login-check-routes.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
 import { offlineGroups } from './offline-routes.ts';
 import { describeApi } from './openapi.ts';
@@ -20,7 +22,7 @@ import { systemRoutes } from './system-routes.ts';
 
 export interface Api {
   /** The answer for an authenticated caller; coded errors are answers, any other failure is thrown. */
-  handle(request: Request, caller: Caller): Promise<Response>;
+  handle(request: Request, caller: Caller, arrival?: () => Arrival): Promise<Response>;
 }
 
 /** Browsers ask for a login with this; other clients send theirs anyhow. RFC 7617. */
@@ -34,6 +36,7 @@ export const standardGroups: readonly RouteGroup[] = [
   mirrorRoutes,
   ...offlineGroups,
   historyRoutes,
+  loginCheckRoutes,
 ];
 
 /** Throws when a route lacks its line in the policy table: such a server must not start. */
@@ -63,9 +66,9 @@ export function createApi(parts: ApiParts, groups: readonly RouteGroup[] = stand
   const document = describeApi(router, table, parts.errors);
 
   return {
-    handle: async (request, caller) => {
+    handle: async (request, caller, arrival) => {
       try {
-        const response = await router.fetch(request, { caller });
+        const response = await router.fetch(request, { caller, ...(arrival === undefined ? {} : { arrival }) });
         response.headers.set('cache-control', 'no-store');
         response.headers.set('x-content-type-options', 'nosniff');
         return response;

@@ -12,6 +12,8 @@ import type { Offline } from '../registry/offline.ts';
 import type { PresetUpdates } from '../registry/preset-updates.ts';
 import type { Projects } from '../registry/projects.ts';
 import type { Sources } from '../registry/sources.ts';
+import type { LoginReport } from '../upstream/login-check.ts';
+import type { Arrival } from '../upstream/login-problems.ts';
 import type { PolicyTable } from './policy.ts';
 
 export interface ApiParts {
@@ -22,6 +24,8 @@ export interface ApiParts {
   readonly sources: Sources;
   readonly history: Pick<History, 'read'>;
   readonly presets: PresetUpdates;
+  /** Through `external_url`; undefined without one. */
+  readonly checkLogin: () => Promise<LoginReport | undefined>;
   readonly version: string;
   readonly log: Log;
   /** Makes one small read; throws when the database cannot be read. */
@@ -50,7 +54,11 @@ export interface OwnedObject {
 export type ObjectResolver = (id: string, caller: Caller) => Promise<OwnedObject | undefined>;
 
 export interface ApiEnvironment {
-  readonly Bindings: { readonly caller: Caller };
+  readonly Bindings: {
+    readonly caller: Caller;
+    /** How the request reached the server; absent when it came over no connection. */
+    readonly arrival?: () => Arrival;
+  };
   readonly Variables: {
     /** Where the path names a project, or the object belongs to one: it exists, and the caller may do there what the policy line says. */
     project: Project;

@@ -48,7 +48,8 @@ export async function resolveConnection(options: ConnectionOptions, { env }: Ter
   };
 }
 
-async function loadServerConfig(options: ConnectionOptions, env: Terminal['env']): Promise<Config> {
+/** The configuration of the server on this machine. A CommandFailure that says how to do without when it cannot be read. */
+export async function loadServerConfig(options: ConnectionOptions, env: Terminal['env']): Promise<Config> {
   const { loadConfig } = await import('../config/load.ts');
   try {
     return loadConfig({ file: options.config, env, overrides: { data: options.data } });

@@ -4,6 +4,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import pkg from '../../package.json' with { type: 'json' };
 import { ConfigError } from '../config/error.ts';
+import type { CheckLoginOptions } from './check-login.ts';
 import type { ConfigOptions } from './config.ts';
 import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
@@ -70,6 +71,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addSources(program, terminal);
   addPresets(program, terminal);
   addMirror(program, terminal);
+  addCheckLogin(program, terminal);
   addOfflineCommands(program, terminal, { withServer, examples });
   addSecretCommands(program, terminal, { examples });
   program
@@ -266,6 +268,26 @@ function addMirror(program: Command, terminal: Terminal): void {
     .description('tell what the server has of an image, and which source gave which bytes of it')
     .addHelpText('after', examples(['breakwater explain debian:12', 'breakwater explain ghcr.io/owner/app:1 --json']))
     .action(async (image: string, options: OutputOptions) => (await import('./explain.ts')).explainImage(image, options, terminal));
+}
+
+function addCheckLogin(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('check-login')
+    .argument('[url]', "the address that clients use, such as https://registry.example.com (default: the server's)")
+    .description('log in through the address that clients use, as they do, and tell what is wrong on the way and what to change')
+    .option('--repository <name>', 'also start an upload to this repository, and take it back')
+    .option('--anonymous', 'without a login');
+  withServer(command)
+    .addHelpText(
+      'after',
+      examples(
+        ['breakwater check-login https://registry.example.com', 'breakwater check-login https://tools.example.com/registry --json'],
+        'The password is sent to that address only, and not over a certificate that is not trusted.',
+      ),
+    )
+    .action(async (url: string | undefined, options: CheckLoginOptions) =>
+      (await import('./check-login.ts')).checkLoginThrough(url, options, terminal),
+    );
 }
 
 /** The options of every command that speaks to a server. */

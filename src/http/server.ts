@@ -6,6 +6,8 @@ import { readFileSync, statSync } from 'node:fs';
 import type { Caller } from '../auth/principal.ts';
 import type { Log } from '../lib/log.ts';
 import { OciError } from '../oci/errors.ts';
+import type { Arrival } from '../upstream/login-problems.ts';
+import type { Arrivals } from './arrivals.ts';
 import type { Authentication } from './authentication.ts';
 import type { Distribution } from './distribution.ts';
 import { errorResponse, internalError } from './errors.ts';
@@ -19,13 +21,14 @@ const drainTimeoutMs = 25_000;
 const certificateCheckMs = 2_000;
 
 export interface AdminApi {
-  handle(request: Request, caller: Caller): Promise<Response>;
+  handle(request: Request, caller: Caller, arrival: () => Arrival): Promise<Response>;
 }
 export interface ServerParts {
   readonly distribution: Distribution;
   readonly tokenService: TokenService;
   readonly authentication: Authentication;
   readonly clients: Clients;
+  readonly arrivals: Arrivals;
   readonly api: AdminApi;
   readonly isReady: () => Promise<boolean>;
   readonly log: Log;
@@ -108,6 +111,7 @@ function createHandler(parts: ServerParts): (request: Request, server: Bun.Serve
       const target = splitUrl(request.url);
       const place = parts.clients.place(target.path, request.headers, () => server.requestIP(request)?.address);
       path = place.path;
+      if (parts.arrivals.isWaiting) parts.arrivals.note(request.headers, server.requestIP(request)?.address);
       // A pull may wait long for its first byte (a blob that is verified before it is passed on): no idle timeout until there is an answer.
       server.timeout(request, 0);
       // Routers of the other APIs read the path from the request itself.
@@ -129,15 +133,16 @@ async function route(
   { path, query }: { path: string; query: string },
   peer: () => string | undefined,
 ): Promise<Response> {
+  const address = (): string | undefined => parts.clients.addressOf(request.headers, peer());
   if (path === '/healthz') return plain(200, 'ok\n');
   if (path === '/readyz') return (await parts.isReady()) ? plain(200, 'ready\n') : plain(503, 'not ready\n');
-  if (path === '/service/token') return parts.tokenService.answer(request, query, peer());
+  if (path === '/service/token') return parts.tokenService.answer(request, query, address());
   if (path.startsWith('/api/')) {
-    const caller = await parts.authentication.identify(request.headers.get('authorization'), peer);
+    const caller = await parts.authentication.identify(request.headers.get('authorization'), address);
     // A registry token stands for a few rights in a few repositories, whoever asked for it.
     if (caller.claims !== undefined)
       throw new OciError('UNAUTHORIZED', 'a registry token does not open the admin API; use Basic authorization');
-    return parts.api.handle(request, caller);
+    return parts.api.handle(request, caller, () => parts.arrivals.describe(request.headers, peer()));
   }
   const monitored = parts.monitoring?.answer(request, path, query);
   if (monitored !== undefined) return monitored;
@@ -145,7 +150,7 @@ async function route(
     request,
     path,
     query,
-    address: peer,
+    address,
     origin: () => parts.clients.originOf(request.headers, peer()),
   });
   if (response !== undefined) return response;

@@ -56,6 +56,7 @@ output is one JSON document, whose members stay as they are:
 | \`presets check\` | \`{"valid": true, "serial", "date", "registries": count, "mirrors": count, "dead": count, "signed": bool}\` |
 | \`presets update\` | \`Presets\` |
 | \`explain\` | \`Explanation\` |
+| \`check-login\` | \`{"url", "ok": bool, "findings": [{"step", "problem", "message", "fix"}]}\`; a finding without \`problem\` is well |
 | \`version\` | \`{"version", "bun", "platform", "architecture"}\` |
 
 \`Project\`, \`RegistrySources\`, \`SourceDetail\`, \`SourceTest\`, \`Registry\` and \`Explanation\` are described in the [admin API](api.md).
@@ -85,7 +86,7 @@ export async function renderReference(): Promise<string> {
 async function listCommands(words: readonly string[]): Promise<readonly (readonly string[])[]> {
   const listed = /\nCommands:\n([\s\S]*?)(\n\n|$)/.exec(await helpOf(words))?.[1];
   if (listed === undefined) return [words];
-  const names = [...listed.matchAll(/^ {2}([a-z]+)/gm)].map((match) => match[1] ?? '');
+  const names = [...listed.matchAll(/^ {2}([a-z][a-z-]*)/gm)].map((match) => match[1] ?? '');
   const found: (readonly string[])[] = [];
   for (const name of names) found.push(...(await listCommands([...words, name])));
   return found;

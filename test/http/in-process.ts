@@ -12,6 +12,7 @@ import { prepareContentQueries } from '../../src/db/content.ts';
 import { prepareLoginQuery } from '../../src/db/identity.ts';
 import { prepareProjectQueries } from '../../src/db/projects.ts';
 import { openSqliteDatabase } from '../../src/db/sqlite.ts';
+import { createArrivals } from '../../src/http/arrivals.ts';
 import { createAuthentication } from '../../src/http/authentication.ts';
 import type { BodyPace } from '../../src/http/body.ts';
 import { createDistribution } from '../../src/http/distribution.ts';
@@ -99,6 +100,7 @@ export async function startInProcess(options: { bodyPace?: BodyPace } & Omit<Lis
       minimumFree: { percent: 0, sizeBytes: 0 },
     },
   });
+  const clients = createClients({ externalUrl: undefined, trustedProxies: [], hasTls: listen.tls !== undefined });
   const server = startServer(
     {
       distribution: createDistribution({
@@ -114,7 +116,8 @@ export async function startInProcess(options: { bodyPace?: BodyPace } & Omit<Lis
       }),
       tokenService: createTokenService({ tokens, logins, policy, names, service: 'here' }),
       authentication,
-      clients: createClients({ externalUrl: undefined, trustedProxies: [], hasTls: listen.tls !== undefined }),
+      clients,
+      arrivals: createArrivals({ clients, externalUrl: undefined }),
       api: { handle: none },
       isReady: async () => true,
       log,

@@ -90,7 +90,7 @@ export async function startNginx(options: NginxOptions): Promise<Nginx> {
   const certificate = tls === false ? '' : `ssl_certificate ${folder}/server.crt; ssl_certificate_key ${folder}/server.key;`;
   writeFileSync(
     join(folder, 'nginx.conf'),
-    `daemon off; worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/error.log;
+    `daemon off; ${process.getuid?.() === 0 ? 'user root;' : ''} worker_processes 1; pid ${folder}/nginx.pid; error_log ${folder}/error.log;
     events { worker_connections 64; }
     http {
       access_log off; ${temporary}
