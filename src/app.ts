@@ -210,8 +210,8 @@ async function compose(options: {
   const removed = await uploads.removeLeftovers();
   if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
   const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
-  const identity = await openIdentity({ config, database, clock, policy, names, service, sealer: secrets.sealer, log });
-  const { authentication, tokenService } = identity;
+  const identity = await openIdentity({ config, database, clock, policy, names, service, sealer: secrets.sealer, log, call: client.call });
+  const { authentication, tokenService, tokenExchange, programs } = identity;
   const lastUse = createLastUse({ database, log });
   const pull = notingUse(createPull({ content, store, check, mirror }), lastUse);
   const offline = createOffline({
@@ -258,6 +258,9 @@ async function compose(options: {
     sources,
     history: monitoring.history,
     presets,
+    robots: programs.robots,
+    cliSecrets: programs.cliSecrets,
+    workloads: programs.workloads,
     version: pkg.version,
     log,
     checkDatabase: async () => {
@@ -271,6 +274,7 @@ async function compose(options: {
     {
       distribution,
       tokenService,
+      tokenExchange,
       authentication,
       clients,
       arrivals,

@@ -9,18 +9,22 @@ import { createLdapDirectories, type LdapDirectories } from './auth/ldap-directo
 import { createLogins, type Logins } from './auth/logins.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createPrincipals, type Principals } from './auth/principals.ts';
+import { createProgramLogins, type ProgramLogins } from './auth/program-logins.ts';
 import { openTokens, type Tokens } from './auth/tokens.ts';
 import type { Config } from './config/config.ts';
 import { createEgressPolicy } from './config/egress.ts';
 import type { Database } from './db/database.ts';
 import { prepareLoginQuery } from './db/identity.ts';
 import { type Authentication, createAuthentication } from './http/authentication.ts';
+import { createTokenExchange, type TokenExchange } from './http/token-exchange.ts';
 import { createTokenService, type TokenService } from './http/token-service.ts';
 import { startDirectorySync } from './jobs/directory-sync.ts';
 import type { Clock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
 import type { Sealer } from './lib/seal.ts';
 import type { NameRules } from './registry/names.ts';
+import { createSettings } from './registry/settings.ts';
+import type { OutboundCall } from './upstream/outbound-call.ts';
 
 export interface Identity {
   readonly principals: Principals;
@@ -32,30 +36,54 @@ export interface Identity {
   readonly directories: LdapDirectories;
   /** Ends what runs by itself. */
   close(): Promise<void>;
+  readonly tokenExchange: TokenExchange;
+  readonly programs: ProgramLogins;
 }
 
 export async function openIdentity(options: {
   config: Config;
   database: Database;
   clock: Clock;
+  log: Log;
+  /** Requests to issuers of tokens, through the outbound guard. */
+  call: OutboundCall;
   policy: AccessPolicy;
   names: NameRules;
   /** What tokens are for: the host under which clients know the server. */
   service: string;
   sealer: Sealer;
-  log: Log;
 }): Promise<Identity> {
-  const { config, database, clock, policy, names, service, sealer, log } = options;
+  const { config, database, clock, policy, names, service, sealer, log, call } = options;
   const passwords = createPasswords({ clock });
-  const principals = createPrincipals({ database, clock });
+  const settings = createSettings({ database, clock });
+  const onChange = (): void => principals.forget();
+  const programs = createProgramLogins({
+    database,
+    clock,
+    log,
+    access: policy,
+    call,
+    robotSettings: async () => {
+      const { robot_name_prefix: namePrefix, robot_token_duration: durationDefaultDays } = await settings.read();
+      return { namePrefix, durationDefaultDays };
+    },
+    onChange,
+  });
+  const principals: Principals = createPrincipals({ database, clock, sources: programs.principals });
   const providers = createIdentityProviders({ database, configured: config.identity.providers, sealer, clock, log });
   const directories = createLdapDirectories({ providers, egress: createEgressPolicy(config.egress), clock });
-  const onChange = principals.forget;
   const logins = createLogins({
     find: prepareLoginQuery(database),
     passwords,
     principals,
     directories: createDirectoryLogins({ database, directories, clock, log, onChange }),
+    named: [programs],
+    secrets: {
+      login: async (account, secret, { address }) => {
+        const method = await programs.checkToken(account.id, secret, address);
+        return method === undefined ? undefined : { principal: await principals.ofAccount(account), method };
+      },
+    },
   });
   const sync = createDirectorySync({ database, directories, log, onChange });
   const schedule = startDirectorySync({ sync, intervalMs: config.identity.syncIntervalMs, clock, log });
@@ -65,9 +93,14 @@ export async function openIdentity(options: {
     logins,
     tokens,
     authentication: createAuthentication({ tokens, logins, policy, principals }),
+    programs,
+    tokenExchange: createTokenExchange({ workloads: programs.workloads, clock }),
     tokenService: createTokenService({ tokens, logins, policy, names, service }),
     providers,
     directories,
-    close: () => schedule.close(),
+    close: async () => {
+      await schedule.close();
+      await programs.close();
+    },
   };
 }

@@ -16,9 +16,12 @@ import { describeApi } from './openapi.ts';
 import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable } from './policy.ts';
 import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
+import { robotRoutes } from './robot-routes.ts';
 import { sourceRegistryRoutes } from './source-registry-routes.ts';
 import { sourceRoutes } from './source-routes.ts';
 import { systemRoutes } from './system-routes.ts';
+import { tokenRoutes } from './token-routes.ts';
+import { workloadRoutes } from './workload-routes.ts';
 
 export interface Api {
   /** The answer for an authenticated caller; coded errors are answers, any other failure is thrown. */
@@ -37,6 +40,9 @@ export const standardGroups: readonly RouteGroup[] = [
   ...offlineGroups,
   historyRoutes,
   loginCheckRoutes,
+  robotRoutes,
+  tokenRoutes,
+  workloadRoutes,
 ];
 
 /** Throws when a route lacks its line in the policy table: such a server must not start. */

@@ -2,7 +2,10 @@
 
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { AccessPolicy } from '../auth/access.ts';
+import type { CliSecrets } from '../auth/cli-secrets.ts';
 import type { Caller } from '../auth/principal.ts';
+import type { Robots } from '../auth/robots.ts';
+import type { Workloads } from '../auth/workloads.ts';
 import type { Project } from '../db/projects.ts';
 import type { Log } from '../lib/log.ts';
 import type { OciError, OciErrorCode } from '../oci/errors.ts';
@@ -26,6 +29,9 @@ export interface ApiParts {
   readonly presets: PresetUpdates;
   /** Through `external_url`; undefined without one. */
   readonly checkLogin: () => Promise<LoginReport | undefined>;
+  readonly robots: Robots;
+  readonly cliSecrets: CliSecrets;
+  readonly workloads: Workloads;
   readonly version: string;
   readonly log: Log;
   /** Makes one small read; throws when the database cannot be read. */

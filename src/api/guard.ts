@@ -49,6 +49,8 @@ export function createGuard(options: {
   async function admit(c: Guarded, required: Requirement, values: PathValues): Promise<void> {
     const { caller } = c.env;
     if (required === 'public') return;
+    if (caller.method === 'cli-secret')
+      throw new OciError('DENIED', 'this token opens the registry alone; use a password, a session, or a token with reach "api"');
     if (required === 'login') return requireLogin(caller);
     if ('filtered' in required) return required.login === true ? requireLogin(caller) : undefined;
     if ('system' in required) {

@@ -33,7 +33,7 @@ export interface Logins {
 
 /** A way in for names of a form that no account has, such as robots. */
 export interface NamedLogins {
-  isNamed(name: string): boolean;
+  isNamed(name: string): Promise<boolean>;
   login(name: string, secret: string, origin: LoginOrigin): Promise<Login | undefined>;
 }
 
@@ -52,6 +52,11 @@ export function createLogins(options: {
 }): Logins {
   const { find, passwords, principals, directories, named = [], secrets } = options;
 
+  const wayOf = async (name: string): Promise<NamedLogins | undefined> => {
+    for (const way of named) if (await way.isNamed(name)) return way;
+    return undefined;
+  };
+
   const loginOfAccount = async (account: Account, password: string, origin: LoginOrigin): Promise<Login | undefined> => {
     if (!account.isDisabled) {
       const login = await secrets?.login(account, password, origin);
@@ -68,9 +73,9 @@ export function createLogins(options: {
     account === undefined ? undefined : { principal: await principals.ofAccount(account), method: 'password' };
 
   return {
-    isKnown: async (name) => named.some((way) => way.isNamed(name)) || (await find(name)) !== undefined,
+    isKnown: async (name) => (await wayOf(name)) !== undefined || (await find(name)) !== undefined,
     login: async (name, password, origin = {}) => {
-      const way = named.find((one) => one.isNamed(name));
+      const way = await wayOf(name);
       if (way !== undefined) return way.login(name, password, origin);
       const account = await find(name);
       if (account !== undefined) return loginOfAccount(account, password, origin);

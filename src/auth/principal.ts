@@ -43,7 +43,7 @@ export type Principal =
   | { readonly kind: 'system' };
 
 /** How the caller showed who it is. */
-export type LoginMethod = 'anonymous' | 'password' | 'cli-secret' | 'robot' | 'session' | 'workload' | 'token' | 'system';
+export type LoginMethod = 'anonymous' | 'password' | 'cli-secret' | 'api-token' | 'robot' | 'session' | 'workload' | 'token' | 'system';
 
 /** A principal at the door: how and from where it came. */
 export interface Caller {

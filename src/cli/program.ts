@@ -6,6 +6,7 @@ import pkg from '../../package.json' with { type: 'json' };
 import { ConfigError } from '../config/error.ts';
 import type { CheckLoginOptions } from './check-login.ts';
 import type { ConfigOptions } from './config.ts';
+import { addCredentialCommands } from './credential-program.ts';
 import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
 import type { CheckOptions, ShowOptions } from './presets.ts';
@@ -73,6 +74,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addMirror(program, terminal);
   addCheckLogin(program, terminal);
   addOfflineCommands(program, terminal, { withServer, examples });
+  addCredentialCommands(program, terminal, { withServer, examples });
   addSecretCommands(program, terminal, { examples });
   program
     .command('version')

@@ -1,6 +1,7 @@
 // Every write there is, by name. A command is `(context, args) => result`: it runs inside one transaction, does no I/O of its own, and its
 // arguments and result can be cloned between threads. It throws OciError for what a client did wrong.
 
+import { createAccountSecret, deleteAccountSecret } from './account-secrets.ts';
 import { adoptBlob } from './archive-commands.ts';
 import { createTag, deleteArtifact, describeRepository, removeRepositoryPart } from './artifact-commands.ts';
 import { copyArtifact } from './artifact-copy.ts';
@@ -8,12 +9,14 @@ import { recordAudit, removeOldAudit } from './audit-commands.ts';
 import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
 import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTagCheck, recordTagRemoval } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
+import { recordCredentialUse } from './credential-use.ts';
 import { onboardAccount, suspendAccounts } from './directory-accounts.ts';
 import { createAccount } from './identity.ts';
 import { changeIdentityProvider, createIdentityProvider, removeIdentityProvider } from './identity-providers.ts';
 import { changeLabel, createLabel, deleteLabel } from './labels.ts';
 import { addPins, removePins } from './pins.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
+import { changeRobot, createRobot, deleteRobot } from './robot-commands.ts';
 import { finishRewrap, replaceSealed } from './sealed-columns.ts';
 import { changeSettings } from './settings.ts';
 import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
@@ -22,6 +25,7 @@ import { reconcileSources } from './source-seeds.ts';
 import { createUpload, deleteExpiredUploads, deleteUpload, extendUpload } from './uploads.ts';
 import { recordUse } from './use-commands.ts';
 import { createWarmup, endWarmup } from './warmups.ts';
+import { changeWorkloadRule, createWorkloadLogin, createWorkloadRule, deleteWorkloadRule } from './workload-rules.ts';
 
 export const commands = {
   recordAudit,
@@ -77,6 +81,16 @@ export const commands = {
   removeIdentityProvider,
   onboardAccount,
   suspendAccounts,
+  createRobot,
+  changeRobot,
+  deleteRobot,
+  createAccountSecret,
+  deleteAccountSecret,
+  createWorkloadRule,
+  changeWorkloadRule,
+  deleteWorkloadRule,
+  createWorkloadLogin,
+  recordCredentialUse,
 };
 
 export type CommandName = keyof typeof commands;

@@ -5,6 +5,7 @@ import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } fr
 import { addArtifacts } from './artifact-migration.ts';
 import { addAudit } from './audit-migration.ts';
 import type { Dialect } from './context.ts';
+import { addCredentials } from './credential-migration.ts';
 import { addIdentity } from './identity-migration.ts';
 import { addOffline } from './offline-migration.ts';
 import { addProjectWords } from './project-migration.ts';
@@ -36,6 +37,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0007-identity-providers': { up: (db) => addIdentityProviders(db as Kysely<Schema>, dialect) },
     '0008-project-words': { up: (db) => addProjectWords(db as Kysely<Schema>, dialect) },
     '0009-artifacts': { up: (db) => addArtifacts(db as Kysely<Schema>, dialect) },
+    '0010-credentials': { up: (db) => addCredentials(db as Kysely<Schema>, dialect) },
     '0014-audit': { up: (db) => addAudit(db as Kysely<Schema>, dialect) },
   };
 }

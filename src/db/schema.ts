@@ -287,6 +287,52 @@ export interface Schema {
     created_at_ms: number;
     updated_at_ms: number;
   };
+  /** What a user made for a program, beside the password. */
+  account_secret: {
+    id: Generated<number>;
+    account_id: number;
+    name: string;
+    /** What it opens: the registry only, or the admin API, too. */
+    reach: 'registry' | 'api';
+    secret_hash: string;
+    created_at_ms: number;
+    expires_at_ms: number | null;
+    last_used_at_ms: number | null;
+    last_used_address: string | null;
+  };
+  /** What tokens of a CI system open here. */
+  workload_rule: {
+    id: Generated<number>;
+    name: string;
+    description: string;
+    issuer: string;
+    audience: string;
+    /** JSON list of conditions. */
+    claims: string;
+    /** JSON list of grants, as a robot's. */
+    permissions: string;
+    lifetime_ms: number;
+    is_disabled: number;
+    is_single_use: number;
+    /** JSON: where the issuer's keys come from. */
+    keys: string;
+    creator: string;
+    epoch: number;
+    created_at_ms: number;
+    updated_at_ms: number;
+    last_used_at_ms: number | null;
+    last_used_address: string | null;
+  };
+  /** What such a token was exchanged for, until it expires. */
+  workload_login: {
+    secret_hash: string;
+    rule_id: number;
+    subject: string;
+    /** Of the token, where it may be exchanged once only. */
+    token_hash: string | null;
+    created_at_ms: number;
+    expires_at_ms: number;
+  };
   gc_queue: {
     digest: string;
     review_after_ms: number;

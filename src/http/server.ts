@@ -13,6 +13,7 @@ import type { Distribution } from './distribution.ts';
 import { errorResponse, internalError } from './errors.ts';
 import type { MonitoringServer } from './monitoring.ts';
 import { addBase, type Clients, isHost } from './origin.ts';
+import type { TokenExchange } from './token-exchange.ts';
 import type { TokenService } from './token-service.ts';
 
 const idleTimeoutS = 120;
@@ -26,6 +27,7 @@ export interface AdminApi {
 export interface ServerParts {
   readonly distribution: Distribution;
   readonly tokenService: TokenService;
+  readonly tokenExchange?: TokenExchange;
   readonly authentication: Authentication;
   readonly clients: Clients;
   readonly arrivals: Arrivals;
@@ -137,6 +139,7 @@ async function route(
   if (path === '/healthz') return plain(200, 'ok\n');
   if (path === '/readyz') return (await parts.isReady()) ? plain(200, 'ready\n') : plain(503, 'not ready\n');
   if (path === '/service/token') return parts.tokenService.answer(request, query, address());
+  if (path === '/service/exchange' && parts.tokenExchange !== undefined) return parts.tokenExchange.answer(request, address());
   if (path.startsWith('/api/')) {
     const caller = await parts.authentication.identify(request.headers.get('authorization'), address);
     // A registry token stands for a few rights in a few repositories, whoever asked for it.

@@ -6,6 +6,7 @@ import { artifactCases } from './artifact-cases.ts';
 import { auditCases } from './audit-cases.ts';
 import { blobCases } from './blob-cases.ts';
 import { concurrencyCases } from './concurrency-cases.ts';
+import { credentialCases } from './credential-cases.ts';
 import { deleteCases } from './delete-cases.ts';
 import { createFixture, type Fixture, type OpenedDatabase } from './fixture.ts';
 import { labelCases } from './label-cases.ts';
@@ -49,6 +50,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       sealedCases,
       sourceHistoryCases,
       offlineCases,
+      credentialCases,
       providerCases,
       concurrencyCases,
       portCases,

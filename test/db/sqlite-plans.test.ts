@@ -4,6 +4,7 @@
 import type { Database as SqliteFile } from 'bun:sqlite';
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { Kysely } from 'kysely';
+import { listAccountSecrets, prepareSecretQuery } from '../../src/db/account-secrets.ts';
 import { listAudit, readAuditRows } from '../../src/db/audit.ts';
 import { findCachedSample } from '../../src/db/canaries.ts';
 import { type CommandArguments, type CommandName, commands, runCommand } from '../../src/db/commands.ts';
@@ -24,6 +25,7 @@ import { migrate } from '../../src/db/migrations.ts';
 import { compileTemplate, type Preparer } from '../../src/db/prepared.ts';
 import { listProjectPage } from '../../src/db/project-lists.ts';
 import { getMeta, prepareProjectQueries } from '../../src/db/projects.ts';
+import { findRobot, listRobots, prepareRobotLoginQuery, prepareRobotQuery, readProjectNames } from '../../src/db/robots.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { sealedColumns } from '../../src/db/sealed-columns.ts';
 import { readSourceHistory, sumSourceHistory } from '../../src/db/source-history.ts';
@@ -32,6 +34,13 @@ import { openSqlite } from '../../src/db/sqlite-file.ts';
 import { createStatements } from '../../src/db/sqlite-statements.ts';
 import { listTagPage } from '../../src/db/tag-pages.ts';
 import { prepareUploadQuery } from '../../src/db/uploads.ts';
+import {
+  findWorkloadRule,
+  listWorkloadRules,
+  prepareRuleQuery,
+  prepareRulesOfIssuerQuery,
+  prepareWorkloadLoginQuery,
+} from '../../src/db/workload-rules.ts';
 import { auditRow } from './audit-cases.ts';
 import { child, digest, layer, manifest, storedImage } from './fixture.ts';
 import { source } from './source-cases.ts';
@@ -45,6 +54,8 @@ const mayScan = [
   /^SCAN (pin|warmup|identity_provider)\b/,
   /^SCAN (pin|warmup|audit_chain)\b/,
   /^SCAN \d+-ROW VALUES CLAUSE/,
+  /^SCAN workload_rule\b/,
+  /^SCAN workload_login USING COVERING INDEX/,
 ];
 
 let file: SqliteFile;
@@ -91,6 +102,27 @@ function planOf(sql: string): string[] {
 }
 
 const repositoryId = 1;
+const robot = {
+  creator: 'user:1',
+  description: '',
+  secretHash: 'h',
+  isDisabled: false,
+  durationDays: -1,
+  grants: [],
+  networks: [],
+};
+const workloadRule = {
+  name: 'w',
+  description: '',
+  issuer: 'https://ci.example',
+  audience: 'a',
+  claims: [],
+  grants: [],
+  lifetimeMs: 60_000,
+  isDisabled: false,
+  isSingleUse: false,
+  keys: { allowPrivate: false },
+};
 /** Gets a copy, and goes. */
 const copyId = 2;
 const copied = storedImage('a', 'b');
@@ -200,6 +232,21 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   ],
   changeLabel: [{ id: 1, name: 'm', description: '', color: '' }],
   deleteLabel: [{ id: 1 }],
+  createRobot: [
+    { ...robot, name: 'r' },
+    { ...robot, name: 'r', projectId: 1 },
+  ],
+  changeRobot: [{ id: 1, description: 'd', secretHash: 'h' }],
+  deleteRobot: [{ id: 1 }],
+  createAccountSecret: [{ accountId: 1, name: 's', reach: 'api', secretHash: 'h', replaces: true }],
+  deleteAccountSecret: [{ accountId: 1, id: 1 }],
+  createWorkloadRule: [{ ...workloadRule, creator: 'user:1' }],
+  changeWorkloadRule: [{ ...workloadRule, id: 1 }],
+  createWorkloadLogin: [{ ruleId: 1, subject: 's', expiresAtMs: 1, secretHash: 'h', tokenHash: 't' }],
+  deleteWorkloadRule: [{ id: 1 }],
+  recordCredentialUse: [
+    { uses: (['robot', 'account_secret', 'workload_rule'] as const).map((kind) => ({ kind, id: 1, atMs: 1, from: '10.0.0.1' })) },
+  ],
   changeSettings: [{ values: [{ name: 's', value: '1' }] }],
   removeRepositoryPart: Array.from({ length: 5 }, () => ({ repositoryId: copyId })),
 };
@@ -245,6 +292,12 @@ test('the prepared queries scan no table', () => {
   prepareUploadQuery(preparer);
   prepareAccountQuery(preparer);
   prepareLoginQuery(preparer);
+  prepareRobotLoginQuery(preparer);
+  prepareRobotQuery(preparer);
+  prepareSecretQuery(preparer);
+  prepareRulesOfIssuerQuery(preparer);
+  prepareRuleQuery(preparer);
+  prepareWorkloadLoginQuery(preparer);
   expect(texts.length).toBeGreaterThanOrEqual(10);
   // The mirror of a registry is looked up among projects, which are few, and its answer is kept.
   const projects = texts.filter((sql) => sql.includes('"registry" = ?'));
@@ -291,6 +344,12 @@ test('lists and trails scan no table and sort nothing', async () => {
     expect(steps.filter((step) => !/^SCAN (project|json_each)\b/.test(step))).toEqual([]);
   }
   expect(await badSteps(() => findLabel(trx, 1))).toEqual([]);
+  for (const projectId of [1, undefined]) expect(await badSteps(() => listRobots(trx, projectId))).toEqual([]);
+  expect(await badSteps(() => findRobot(trx, 1))).toEqual([]);
+  expect(await badSteps(() => readProjectNames(trx, [1, 2]))).toEqual([]);
+  expect(await badSteps(() => listAccountSecrets(trx, 1))).toEqual([]);
+  expect(await badSteps(() => listWorkloadRules(trx))).toEqual([]);
+  expect(await badSteps(() => findWorkloadRule(trx, 1))).toEqual([]);
   for (const projectId of [1, undefined])
     expect(await badSteps(() => listLabels({ read: trx, dialect: 'sqlite' }, { projectId, wish }))).toEqual([]);
   // One manifest's references, sorted by kind: as many as it has.
