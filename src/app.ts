@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import pkg from '../package.json' with { type: 'json' };
 import { createApi } from './api/api.ts';
+import { openAuditing } from './auditing.ts';
 import type { AccessPolicy } from './auth/access.ts';
 import { openSecrets, type Secrets } from './auth/master-key.ts';
 import { openFilesystemStore } from './blobs/filesystem.ts';
@@ -210,7 +211,19 @@ async function compose(options: {
   const removed = await uploads.removeLeftovers();
   if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
   const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
-  const identity = await openIdentity({ config, database, clock, policy, names, service, sealer: secrets.sealer, log, call: client.call });
+  const auditing = openAuditing({ config, database, clock, log });
+  const identity = await openIdentity({
+    config,
+    database,
+    clock,
+    policy,
+    names,
+    service,
+    sealer: secrets.sealer,
+    log,
+    call: client.call,
+    audit: auditing.log,
+  });
   const { authentication, tokenService, tokenExchange, programs } = identity;
   const lastUse = createLastUse({ database, log });
   const pull = notingUse(createPull({ content, store, check, mirror }), lastUse);
@@ -238,6 +251,7 @@ async function compose(options: {
     pull: monitoring.counted(pull),
     push: createPush({ database, content, repositories, ingest }),
     uploads,
+    audit: auditing.log,
     catalog: createCatalog({ database, content, mirror, limits: { sizeDefault: limits.pageSizeDefault, sizeMax: limits.pageSizeMax } }),
     manifestMaxBytes: limits.manifestBytes,
     service,
@@ -257,6 +271,8 @@ async function compose(options: {
     offline,
     sources,
     history: monitoring.history,
+    audit: auditing.log,
+    auditLog: auditing.reader,
     presets,
     robots: programs.robots,
     cliSecrets: programs.cliSecrets,
@@ -308,6 +324,7 @@ async function compose(options: {
       client.close();
       await uploads.close();
       await lastUse.close();
+      await auditing.close();
     },
   };
 }

@@ -2,6 +2,8 @@
 
 import { join } from 'node:path';
 import type { AccessPolicy } from './auth/access.ts';
+import type { Audit } from './auth/audit.ts';
+import { auditedLogins } from './auth/audited-logins.ts';
 import { createDirectoryLogins } from './auth/directory-logins.ts';
 import { createDirectorySync } from './auth/directory-sync.ts';
 import { createIdentityProviders, type IdentityProviders } from './auth/identity-providers.ts';
@@ -41,6 +43,7 @@ export interface Identity {
 }
 
 export async function openIdentity(options: {
+  audit: Pick<Audit, 'noteLogin'>;
   config: Config;
   database: Database;
   clock: Clock;
@@ -72,19 +75,22 @@ export async function openIdentity(options: {
   const principals: Principals = createPrincipals({ database, clock, sources: programs.principals });
   const providers = createIdentityProviders({ database, configured: config.identity.providers, sealer, clock, log });
   const directories = createLdapDirectories({ providers, egress: createEgressPolicy(config.egress), clock });
-  const logins = createLogins({
-    find: prepareLoginQuery(database),
-    passwords,
-    principals,
-    directories: createDirectoryLogins({ database, directories, clock, log, onChange }),
-    named: [programs],
-    secrets: {
-      login: async (account, secret, { address }) => {
-        const method = await programs.checkToken(account.id, secret, address);
-        return method === undefined ? undefined : { principal: await principals.ofAccount(account), method };
+  const logins = auditedLogins(
+    createLogins({
+      find: prepareLoginQuery(database),
+      passwords,
+      principals,
+      directories: createDirectoryLogins({ database, directories, clock, log, onChange }),
+      named: [programs],
+      secrets: {
+        login: async (account, secret, { address }) => {
+          const method = await programs.checkToken(account.id, secret, address);
+          return method === undefined ? undefined : { principal: await principals.ofAccount(account), method };
+        },
       },
-    },
-  });
+    }),
+    options.audit,
+  );
   const sync = createDirectorySync({ database, directories, log, onChange });
   const schedule = startDirectorySync({ sync, intervalMs: config.identity.syncIntervalMs, clock, log });
   const tokens = await openTokens({ keyFile: join(config.dataDir, 'token-key.json'), clock, audience: service });

@@ -61,6 +61,7 @@ function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: stri
   };
   const given: Partial<ApiParts> = {
     access: { anonymousPull: true },
+    audit: { record: async () => undefined, note: () => undefined, noteRefusal: () => undefined },
     projects: {
       find: async (text, { isName }) =>
         Array.from({ length: 23 }, (_, index) => project(index + 1)).find((one) =>

@@ -6,6 +6,8 @@ import { HTTPException } from 'hono/http-exception';
 import type { Caller } from '../auth/principal.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Arrival } from '../upstream/login-problems.ts';
+import { createAuditHook } from './audit-hook.ts';
+import { auditRoutes } from './audit-routes.ts';
 import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
 import { createGuard } from './guard.ts';
 import { historyRoutes } from './history-routes.ts';
@@ -43,6 +45,7 @@ export const standardGroups: readonly RouteGroup[] = [
   robotRoutes,
   tokenRoutes,
   workloadRoutes,
+  auditRoutes,
 ];
 
 /** Throws when a route lacks its line in the policy table: such a server must not start. */
@@ -53,7 +56,9 @@ export function createApi(parts: ApiParts, groups: readonly RouteGroup[] = stand
       if (!result.success) throw invalidInput(result.target, result.error.issues);
     },
   });
-  const guard = createGuard({ parts, table, groups });
+  const audit = createAuditHook({ audit: parts.audit, log: parts.log, table });
+  const guard = createGuard({ parts, table, groups, before: [audit] });
+  router.use('*', audit);
   router.use('*', guard);
   router.onError((error) => {
     throw error;
@@ -67,7 +72,7 @@ export function createApi(parts: ApiParts, groups: readonly RouteGroup[] = stand
   registerDocument(router, () => document);
   checkPolicy(
     table,
-    router.routes.filter((route) => route.handler !== guard),
+    router.routes.filter((route) => route.handler !== guard && route.handler !== audit),
   );
   const document = describeApi(router, table, parts.errors);
 

@@ -2,6 +2,8 @@
 
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { AccessPolicy } from '../auth/access.ts';
+import type { Audit } from '../auth/audit.ts';
+import type { AuditReader } from '../auth/audit-log.ts';
 import type { CliSecrets } from '../auth/cli-secrets.ts';
 import type { Caller } from '../auth/principal.ts';
 import type { Robots } from '../auth/robots.ts';
@@ -26,6 +28,9 @@ export interface ApiParts {
   readonly offline: Offline;
   readonly sources: Sources;
   readonly history: Pick<History, 'read'>;
+  /** What was done is told to it. */
+  readonly audit: Pick<Audit, 'record' | 'note' | 'noteRefusal'>;
+  readonly auditLog: AuditReader;
   readonly presets: PresetUpdates;
   /** Through `external_url`; undefined without one. */
   readonly checkLogin: () => Promise<LoginReport | undefined>;

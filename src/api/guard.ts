@@ -22,6 +22,8 @@ export function createGuard(options: {
   parts: ApiParts;
   table: PolicyTable;
   groups: readonly RouteGroup[];
+  /** What runs before it and is no route. */
+  before: readonly unknown[];
 }): MiddlewareHandler<ApiEnvironment> {
   const { parts, table, groups } = options;
   const bodyLimits = new Map(groups.flatMap((group) => Object.entries(group.bodyLimits ?? {})));
@@ -30,7 +32,7 @@ export function createGuard(options: {
     groups.flatMap((group) => Object.entries(group.objects ?? {}).map(([kind, make]) => [kind, make(parts)] as const)),
   );
   const guard: MiddlewareHandler<ApiEnvironment> = async (c, next) => {
-    const routes = matchedRoutes(c).filter((route) => route.handler !== guard);
+    const routes = matchedRoutes(c).filter(({ handler }) => handler !== guard && !options.before.includes(handler));
     for (const route of routes) {
       const required = table[policyKey(route)];
       if (required === undefined) throw new Error(`${policyKey(route)} has no line in the policy table`);

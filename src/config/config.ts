@@ -3,6 +3,7 @@
 
 import type { Secret } from '../lib/secret.ts';
 import type { ListenAddress } from './addresses.ts';
+import type { AuditConfig } from './audit-schema.ts';
 import type { EgressRules } from './egress.ts';
 import type { EquivalentConfig } from './equivalents.ts';
 import type { ProviderSettings } from './identity-schema.ts';
@@ -29,6 +30,7 @@ export interface Config {
   readonly metrics: MetricsConfig;
   readonly status: { readonly isPublic: boolean };
   readonly probes: ProbesConfig;
+  readonly audit: AuditConfig;
   readonly apiCredentials: ApiCredentialsConfig;
   readonly warm: readonly WarmScheduleConfig[];
   readonly limits: LimitsConfig;

@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { Secret } from '../lib/secret.ts';
+import { buildAudit } from './audit-schema.ts';
 import type {
   Config,
   CredentialConfig,
@@ -121,6 +122,7 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
     presets,
     warm: buildWarm(file.warm),
     ...buildObserved(file, surroundings),
+    audit: buildAudit(file.audit),
     apiCredentials: { ...file.api_credentials, folders: file.api_credentials.folders.map((folder) => resolve(folder)) },
     limits: buildLimits(file.limits),
     identity: buildIdentity(file.identity, surroundings),

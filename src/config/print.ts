@@ -51,6 +51,11 @@ export function printConfig(config: Config): string {
         deep_interval: formatDuration(config.probes.deepIntervalMs),
         canaries: Object.fromEntries(config.probes.canaries),
       },
+      audit: {
+        retention: formatDuration(config.audit.retentionMs),
+        pulls: config.audit.pulls,
+        pull_window: formatDuration(config.audit.pullWindowMs),
+      },
       api_credentials: config.apiCredentials,
       limits: {
         manifest_bytes: formatSize(limits.manifestBytes),

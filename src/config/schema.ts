@@ -3,6 +3,7 @@
 
 import { z } from 'zod';
 import { parseCidr, parseExternalUrl, parseListen, parseSourceUrl } from './addresses.ts';
+import { auditSettings } from './audit-schema.ts';
 import { parseEgressHost, parseEgressRegistry } from './egress.ts';
 import { identitySettings } from './identity-schema.ts';
 import { equivalentsSetting, foreignLayersSetting, tagSettings } from './mirror-schema.ts';
@@ -225,6 +226,7 @@ export const configSchema = z.strictObject({
   metrics: metricsSettings.prefault({}),
   status: statusSettings.prefault({}),
   probes: probeSettings.prefault({}),
+  audit: auditSettings.prefault({}),
   api_credentials: z
     .strictObject({
       folders: z

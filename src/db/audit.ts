@@ -17,8 +17,8 @@ export type AuditField =
   | 'operation_result'
   | 'outcome';
 
-/** Whose rows: all, or those of these projects. */
-export type AuditScope = 'all' | readonly number[];
+/** Whose rows: all, those of any project, or those of these projects. */
+export type AuditScope = 'all' | 'projects' | readonly number[];
 
 export interface AuditWish {
   readonly scope: AuditScope;
@@ -43,7 +43,7 @@ const columns: ListColumns<AuditField> = {
   outcome: sql.ref('audit_event.outcome'),
 };
 /** Counted no further: the number of rows of a busy year would cost more than its page. */
-const auditCountMax = 100_000;
+export const auditCountMax = 100_000;
 
 /** A page by time. */
 export async function listAudit({ read, dialect }: ListReader, wish: AuditWish): Promise<AuditRow[]> {
@@ -91,6 +91,7 @@ function matching(read: Kysely<Schema>, dialect: Dialect, { scope, conditions }:
 
 function scopeCondition(scope: AuditScope, dialect: Dialect): RawBuilder<boolean> {
   if (scope === 'all') return sql<boolean>`1 = 1`;
+  if (scope === 'projects') return sql<boolean>`audit_event.project_id is not null`;
   const [only, ...others] = scope;
   if (only === undefined) return sql<boolean>`1 = 0`;
   if (others.length === 0) return sql<boolean>`audit_event.project_id = ${only}`;

@@ -15,6 +15,7 @@ import { type Authentication, type Caller, challenge, insufficientScope } from '
 import { type BodyPace, bodyChunks, readBody } from './body.ts';
 import { errorResponse } from './errors.ts';
 import { streamOf } from './stream.ts';
+import { auditDelete, auditPull, auditPush, type WireAuditLog } from './wire-audit.ts';
 
 export interface DistributionParts {
   readonly names: NameRules;
@@ -22,6 +23,7 @@ export interface DistributionParts {
   readonly pull: Pull;
   readonly push: Push;
   readonly uploads: Uploads;
+  readonly audit?: WireAuditLog;
   readonly catalog: Catalog;
   readonly manifestMaxBytes: number;
   readonly service: string;
@@ -67,13 +69,16 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
   const { request } = wire;
   const caller = await parts.authentication.identify(request.headers.get('authorization'), wire.address);
   const on = async <A extends RepositoryAction>(action: A): Promise<Access<A>> => admit(parts, caller, action, route);
+  const did = { caller, address: wire.address, headers: request.headers };
   switch (route.kind) {
     case 'api-version':
       if (caller.principal.kind === 'anonymous' && caller.claims === undefined)
         throw new OciError('UNAUTHORIZED', 'log in, or ask the token service for an anonymous token');
       return json(200, {});
     case 'manifest-get': {
-      const found = await parts.pull.manifest(await on('pull'), route.reference, request.signal);
+      const access = await on('pull');
+      const found = await parts.pull.manifest(access, route.reference, request.signal);
+      if (!route.head) auditPull(parts.audit, { caller, address: wire.address, target: access.target }, route.reference);
       if (isKnown(request, found.digest)) return notModified(found.digest);
       const headers = {
         ...apiVersion,
@@ -99,6 +104,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
         bytes,
         contentType: request.headers.get('content-type') ?? undefined,
       });
+      await auditPush(parts.audit, { ...did, target: access.target }, pushed, route.tags);
       const response = new Response(null, {
         status: 201,
         headers: {
@@ -111,12 +117,18 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
       if (route.reference.kind === 'digest') for (const tag of route.tags) response.headers.append('oci-tag', tag);
       return response;
     }
-    case 'manifest-delete':
-      await parts.push.deleteManifest(await on('delete'), route.reference);
+    case 'manifest-delete': {
+      const access = await on('delete');
+      await parts.push.deleteManifest(access, route.reference);
+      await auditDelete(parts.audit, { ...did, target: access.target }, route);
       return new Response(null, { status: 202, headers: apiVersion });
-    case 'blob-delete':
-      await parts.push.deleteBlob(await on('delete'), route.digest);
+    }
+    case 'blob-delete': {
+      const access = await on('delete');
+      await parts.push.deleteBlob(access, route.digest);
+      await auditDelete(parts.audit, { ...did, target: access.target }, { blob: route.digest });
       return new Response(null, { status: 202, headers: apiVersion });
+    }
     case 'upload-start': {
       const access = await on('push');
       if (route.digest !== undefined) {

@@ -14,6 +14,8 @@ import type { Repositories } from './repositories.ts';
 export interface PushedManifest {
   readonly digest: Digest;
   readonly subjectDigest?: Digest;
+  /** Tags that meant another manifest before. */
+  readonly moved: readonly { readonly tag: Tag; readonly from: Digest }[];
 }
 
 export interface Push {
@@ -34,6 +36,7 @@ export function createPush(options: { database: Database; content: ContentQuerie
   return {
     manifest: async (access, reference, tags, body) => {
       const { project, name } = access.target;
+      const before = await Promise.all(tags.map(async (tag) => ({ tag, from: (await content.manifestByTag(name, tag))?.digest })));
       const { digest, manifest } = await ingest.manifest({
         repositoryId: await repositories.ensure(project.id, name),
         bytes: body.bytes,
@@ -42,7 +45,8 @@ export function createPush(options: { database: Database; content: ContentQuerie
         tags,
         completeness: project.allowsSparse ? 'sparse' : 'complete',
       });
-      return { digest, ...(manifest.subject === undefined ? {} : { subjectDigest: manifest.subject.digest }) };
+      const moved = before.flatMap(({ tag, from }) => (from === undefined || from === digest ? [] : [{ tag, from }]));
+      return { digest, moved, ...(manifest.subject === undefined ? {} : { subjectDigest: manifest.subject.digest }) };
     },
     deleteManifest: async (access, reference) => {
       const { project, name } = access.target;

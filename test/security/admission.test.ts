@@ -241,6 +241,7 @@ function stubbedParts(): ApiParts {
   const stub: unknown = new Proxy(() => undefined, { get: () => stub, apply: () => stub });
   const given: Partial<ApiParts> = {
     access: { anonymousPull: true },
+    audit: { record: async () => undefined, note: () => undefined, noteRefusal: () => undefined },
     log: createLog({ write: () => undefined }),
     errors: { errorResponse, statusOf },
     projects: { find: async (text: string) => projects.find((one) => one.name === text) } as unknown as ApiParts['projects'],
