@@ -20,7 +20,7 @@ const levels = [
   ['registry'],
   ['jobs'],
   ['api', 'http'],
-  ['identity.ts'],
+  ['identity.ts', 'auditing.ts'],
   ['app.ts'],
   ['cli', 'main.ts'],
 ];

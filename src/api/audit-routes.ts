@@ -181,7 +181,7 @@ function brief(row: AuditRow): z.infer<typeof auditEntrySchema> {
   };
 }
 
-export function presentAudit(row: AuditRow): AuditEntryExt {
+function presentAudit(row: AuditRow): AuditEntryExt {
   const times = row.count === 1 ? '' : ` ${row.count} times`;
   return {
     ...brief(row),
