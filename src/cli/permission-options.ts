@@ -1,13 +1,13 @@
 // Rights as the command line names them: `--pull team-a`, `--push team-a`, `--allow team-a=repository:pull,tag:list`, `--allow /=audit-log:list`.
 
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import type { RobotPermissionBody } from '../api/robot-schemas.ts';
 import { CommandFailure } from './failure.ts';
 
 export interface PermissionOptions {
-  /** `true`: without a namespace. */
-  readonly pull?: readonly (string | true)[];
-  readonly push?: readonly (string | true)[];
+  /** An empty one: without a namespace. */
+  readonly pull?: readonly string[];
+  readonly push?: readonly string[];
   readonly allow?: readonly string[];
 }
 
@@ -17,10 +17,14 @@ const pushWords = ['repository:pull', 'repository:push'];
 export function addPermissionOptions(command: Command, { needsNamespace }: { readonly needsNamespace: boolean }): Command {
   const argument = needsNamespace ? '<namespace>' : '[namespace]';
   const about = 'a project, * for all, a glob such as team-* or team-a/ci/**';
+  const named = (flag: string, description: string): Option => {
+    const option = new Option(`${flag} ${argument}`, description).argParser(repeatable);
+    return needsNamespace ? option : option.preset('');
+  };
   return command
-    .option(`--pull ${argument}`, `may pull from ${about}`, collect)
-    .option(`--push ${argument}`, 'may pull from there and push to it', collect)
-    .option('--allow <namespace=rights>', 'these rights, such as team-a=repository:pull,tag:list; / is the server', collectText);
+    .addOption(named('--pull', `may pull from ${about}`))
+    .addOption(named('--push', 'may pull from there and push to it'))
+    .option('--allow <namespace=rights>', 'these rights, such as team-a=repository:pull,tag:list; / is the server', repeatable);
 }
 
 export function repeatable(value: string, before: readonly string[] = []): readonly string[] {
@@ -35,8 +39,8 @@ export function readPermissions(options: PermissionOptions, project: string | un
     for (const word of words) known.add(word);
     byNamespace.set(namespace, known);
   };
-  const namespaceOf = (named: string | true, option: string): string => {
-    const namespace = named === true ? project : named;
+  const namespaceOf = (named: string, option: string): string => {
+    const namespace = named === '' ? project : named;
     if (namespace !== undefined) return namespace;
     throw new CommandFailure(`${option} where?`, { hint: `name a project: ${option} team-a, or ${option} '*' for all`, exitCode: 2 });
   };
@@ -71,12 +75,4 @@ export function describePermissions(permissions: readonly RobotPermissionBody[])
       return `${words} ${namespace === '/' ? 'on the server' : `in ${namespace === '*' ? 'all projects' : namespace}`}`;
     })
     .join('; ');
-}
-
-function collect(value: string | undefined, before: readonly (string | true)[] = []): readonly (string | true)[] {
-  return [...before, value ?? true];
-}
-
-function collectText(value: string, before: readonly string[] = []): readonly string[] {
-  return repeatable(value, before);
 }

@@ -79,7 +79,8 @@ export function splitAuthorization(authorization: string): { readonly scheme: st
   return { scheme: authorization.slice(0, space).toLowerCase(), rest: authorization.slice(space + 1).trim() };
 }
 
-const basicMaxLength = 4096;
+/** Passwords may be tokens of CI systems, which have 1 to 6 KiB. */
+const basicMaxLength = 8192;
 
 /** Name and password of Basic credentials; undefined when they cannot be read: no UTF-8, or control characters. RFC 7617 section 2. */
 export function parseBasic(encoded: string): { readonly name: string; readonly password: string } | undefined {
