@@ -92,8 +92,8 @@ export const newRobotSchema = z
     secret: orAbsent(z.string().max(512)).meta({ description: 'of your own; empty or absent: one is made' }),
     permissions: z.array(robotPermissionSchema).max(500),
     networks: orAbsent(networks),
-    creator_type: readOnly.creator_type,
-    creator_ref: readOnly.creator_ref,
+    id: orAbsent(z.number().int()),
+    ...readOnly,
   })
   .meta({ id: 'RobotCreate' });
 
