@@ -1,5 +1,6 @@
 // What is made from what around logins and rights: a part of the composition root (app.ts).
 
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { AccessPolicy } from './auth/access.ts';
 import type { Audit } from './auth/audit.ts';
@@ -12,7 +13,8 @@ import { createLogins, type Logins } from './auth/logins.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createPrincipals, type Principals } from './auth/principals.ts';
 import { createProgramLogins, type ProgramLogins } from './auth/program-logins.ts';
-import { openTokens, type Tokens } from './auth/tokens.ts';
+import { databaseKeyStore, openTokenKeys, type TokenKeys } from './auth/token-keys.ts';
+import { createTokens, type Tokens, tokenOverlapMs } from './auth/tokens.ts';
 import type { Config } from './config/config.ts';
 import { createEgressPolicy } from './config/egress.ts';
 import type { Database } from './db/database.ts';
@@ -32,6 +34,7 @@ export interface Identity {
   readonly principals: Principals;
   readonly logins: Logins;
   readonly tokens: Tokens;
+  readonly tokenKeys: TokenKeys;
   readonly authentication: Authentication;
   readonly tokenService: TokenService;
   readonly providers: IdentityProviders;
@@ -93,11 +96,20 @@ export async function openIdentity(options: {
   );
   const sync = createDirectorySync({ database, directories, log, onChange });
   const schedule = startDirectorySync({ sync, intervalMs: config.identity.syncIntervalMs, clock, log });
-  const tokens = await openTokens({ keyFile: join(config.dataDir, 'token-key.json'), clock, audience: service });
+  const tokenKeys = await openTokenKeys({
+    store: databaseKeyStore(database, sealer),
+    clock,
+    overlapMs: tokenOverlapMs,
+    onError: (error) => log.error('token-keys.refresh-failed', { error }),
+  });
+  // An older version kept its one key there.
+  rmSync(join(config.dataDir, 'token-key.json'), { force: true });
+  const tokens = createTokens({ keys: tokenKeys, clock, audience: service });
   return {
     principals,
     logins,
     tokens,
+    tokenKeys,
     authentication: createAuthentication({ tokens, logins, policy, principals }),
     programs,
     tokenExchange: createTokenExchange({ workloads: programs.workloads, clock }),

@@ -74,6 +74,11 @@ export function principalKey(principal: Principal): string {
   }
 }
 
+/** What a token of the principal must carry to count; 0 for those who have none. */
+export function epochOf(principal: Principal): number {
+  return 'epoch' in principal ? principal.epoch : 0;
+}
+
 /** For logs and audit. */
 export function principalName(principal: Principal): string {
   return 'name' in principal ? principal.name : principal.kind;

@@ -1,27 +1,23 @@
-import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { beforeAll, describe, expect, test } from 'bun:test';
 import { createHmac, generateKeyPairSync, sign } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import fc from 'fast-check';
 import { importJWK, type JWK, SignJWT } from 'jose';
 import { createFakeClock, type FakeClock } from '../lib/clock.ts';
-import { openTokens, type Tokens, tokenLifeMs, tokenMaxLength } from './tokens.ts';
+import { headerOf, keyAgeMaxMs } from './token-keys.ts';
+import { memoryKeyStore, temporaryKeys } from './token-keys-fixture.ts';
+import { createTokens, type Tokens, tokenLifeMs, tokenMaxLength, tokenOverlapMs } from './tokens.ts';
 
-let folder: string;
-let keyFile: string;
+let store: ReturnType<typeof memoryKeyStore>;
 let clock: FakeClock;
 let tokens: Tokens;
-const scope = { name: 'team/app', actions: ['pull', 'push'] as const, projectId: 7 };
-const wanted = { subject: 'user:1', audience: 'here', scopes: [scope], mayListCatalog: false };
+const scope = { name: 'team/app', actions: ['pull', 'push'] as const, projectId: 7, projectEpoch: 2 };
+const wanted = { subject: 'user:1', epoch: 3, audience: 'here', scopes: [scope], mayListCatalog: false };
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), 'breakwater-tokens-'));
-  keyFile = join(folder, 'token-key.json');
   clock = createFakeClock();
-  tokens = await openTokens({ keyFile, clock, audience: 'here' });
+  store = memoryKeyStore(clock);
+  tokens = createTokens({ keys: await temporaryKeys(clock, store), clock, audience: 'here' });
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function issue(changes: Partial<typeof wanted> = {}): Promise<string> {
   const issued = await tokens.issue({ ...wanted, ...changes });
@@ -30,10 +26,11 @@ async function issue(changes: Partial<typeof wanted> = {}): Promise<string> {
 }
 
 const encode = (value: unknown): string => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');
-const ownKey = (): JWK => JSON.parse(readFileSync(keyFile, 'utf8')) as JWK;
+const ownKey = (): JWK => JSON.parse(store.rows[0]?.privateKey ?? '') as JWK;
+const ownHeader = () => headerOf(store.rows[0]?.id ?? '');
 
 /** A token with our own signature over any claims. */
-async function forge(claims: Record<string, unknown>, header: Record<string, unknown> = {}): Promise<string> {
+async function forge(claims: Record<string, unknown>, header: object = ownHeader()): Promise<string> {
   const seconds = Math.floor(clock.nowMs() / 1000);
   const payload = {
     iss: 'breakwater',
@@ -43,11 +40,12 @@ async function forge(claims: Record<string, unknown>, header: Record<string, unk
     nbf: seconds,
     exp: seconds + 60,
     jti: 'x',
+    ep: 3,
     access: [],
     ...claims,
   };
   for (const [name, value] of Object.entries(payload)) if (value === undefined) delete payload[name as keyof typeof payload];
-  return new SignJWT(payload).setProtectedHeader({ alg: 'EdDSA', ...header }).sign(await importJWK(ownKey(), 'EdDSA'));
+  return new SignJWT(payload).setProtectedHeader(header as { alg: string }).sign(await importJWK(ownKey(), 'EdDSA'));
 }
 
 describe('a token', () => {
@@ -55,7 +53,8 @@ describe('a token', () => {
     const token = await issue();
     expect(await tokens.verify(token)).toEqual({
       subject: 'user:1',
-      scopes: [{ name: 'team/app', actions: ['pull', 'push'], projectId: 7 }],
+      epoch: 3,
+      scopes: [{ name: 'team/app', actions: ['pull', 'push'], projectId: 7, projectEpoch: 2 }],
       mayListCatalog: false,
       expiresAtMs: Math.floor(clock.nowMs() / 1000) * 1000 + tokenLifeMs,
     });
@@ -73,9 +72,10 @@ describe('a token', () => {
 
   test('is good after a restart, and worth nothing to another installation', async () => {
     const token = await issue();
-    expect(await (await openTokens({ keyFile, clock })).verify(token)).toBeDefined();
-    expect(await (await openTokens({ keyFile: join(folder, 'another.json'), clock })).verify(token)).toBeUndefined();
-    expect(await (await openTokens({ keyFile, clock, audience: 'elsewhere' })).verify(token)).toBeUndefined();
+    const again = await temporaryKeys(clock, store);
+    expect(await createTokens({ keys: again, clock }).verify(token)).toBeDefined();
+    expect(await createTokens({ keys: await temporaryKeys(clock), clock }).verify(token)).toBeUndefined();
+    expect(await createTokens({ keys: again, clock, audience: 'elsewhere' }).verify(token)).toBeUndefined();
   });
 
   test('is not made when it would be too long for a header', async () => {
@@ -84,26 +84,80 @@ describe('a token', () => {
   });
 });
 
-describe('the key', () => {
-  test('is made once, and only its owner can read it', () => {
-    expect(statSync(keyFile).mode & 0o777).toBe(0o600);
-    expect(ownKey()).toMatchObject({ kty: 'OKP', crv: 'Ed25519' });
+describe('the keys', () => {
+  async function servers() {
+    const time = createFakeClock();
+    const shared = memoryKeyStore(time);
+    const open = async () => {
+      const keys = await temporaryKeys(time, shared);
+      const made = createTokens({ keys, clock: time, audience: 'here' });
+      return { keys, verify: made.verify, issue: async () => (await made.issue(wanted))?.token ?? '' };
+    };
+    return { time, shared, one: await open(), two: await open(), open };
+  }
+  const settle = () => new Promise((resolve) => setTimeout(resolve, 20));
+
+  test('are shared: what one server signs another believes, also with a key it has not seen yet', async () => {
+    const { time, one, two } = await servers();
+    expect(two.keys.signer().id).toBe(one.keys.signer().id);
+    expect(await two.verify(await one.issue())).toBeDefined();
+    await one.keys.rotate();
+    time.advance(1000);
+    expect(await two.verify(await one.issue())).toBeDefined();
   });
 
-  test('is made anew from an empty file, as a crash may leave one', async () => {
-    const file = join(folder, 'empty.json');
-    writeFileSync(file, '');
-    await openTokens({ keyFile: file, clock });
-    expect(readFileSync(file, 'utf8')).toContain('Ed25519');
+  test('a replaced one is believed until the last token of it has ended, and is gone then', async () => {
+    const { time, shared, one, two } = await servers();
+    const before = await one.issue();
+    const old = one.keys.signer().id;
+    await one.keys.rotate();
+    expect(one.keys.signer().id).not.toBe(old);
+    for (const server of [one, two]) expect(await server.verify(before)).toBeDefined();
+    time.advance(tokenLifeMs - 2000);
+    // Another server may have signed with the old key until just now.
+    expect(one.keys.list()).toHaveLength(2);
+    expect(await one.verify(before)).toBeDefined();
+    time.advance(tokenOverlapMs);
+    expect(one.keys.isActive(old)).toBe(false);
+    expect(one.keys.list()).toHaveLength(1);
+    expect(shared.rows.find((row) => row.id === old)?.retiresAtMs).toBeLessThan(time.nowMs());
   });
 
-  test('of another kind stops the start with its name', async () => {
-    const file = join(folder, 'foreign.json');
-    const { d: _private, ...publicPart } = ownKey();
-    for (const text of ['{', 'null', '{}', '{"kid":"a"}', JSON.stringify(publicPart), JSON.stringify({ ...ownKey(), d: 'AA' })]) {
-      writeFileSync(file, text);
-      await expect(openTokens({ keyFile: file, clock })).rejects.toThrow(`${file} is not a signing key of this server`);
-    }
+  test('a revoked one is worth nothing at once here, and within seconds elsewhere', async () => {
+    const { time, one, two } = await servers();
+    const before = await one.issue();
+    for (const server of [one, two]) expect(await server.verify(before)).toBeDefined();
+    await one.keys.rotate({ revoke: true });
+    expect(await one.verify(before)).toBeUndefined();
+    time.advance(3000);
+    await two.verify(before);
+    await settle();
+    expect(await two.verify(before)).toBeUndefined();
+    expect(await two.verify(await one.issue())).toBeDefined();
+  });
+
+  test('are changed every thirty days, once however many servers notice', async () => {
+    const { time, shared, one, two } = await servers();
+    const old = one.keys.signer().id;
+    time.advance(keyAgeMaxMs + 1000);
+    for (const server of [one, two]) server.keys.signer();
+    await settle();
+    expect(one.keys.signer().id).not.toBe(old);
+    expect(two.keys.signer().id).toBe(one.keys.signer().id);
+    expect(shared.rows).toHaveLength(2);
+  });
+
+  test('headers nobody knows do not make a server read the keys for each of them', async () => {
+    const { time, shared, one } = await servers();
+    let reads = 0;
+    const list = shared.list;
+    shared.list = () => {
+      reads++;
+      return list();
+    };
+    time.advance(1000);
+    for (let index = 0; index < 1000; index++) await one.verify(`${encode({ alg: 'EdDSA', kid: `${index}`, typ: 'JWT' })}.e30.AAAA`);
+    expect(reads).toBe(1);
   });
 });
 
@@ -139,13 +193,17 @@ describe('what is no token of ours', () => {
       { alg: 'EdDSA', x5c: ['AAAA'], x5u: 'http://127.0.0.1:1/cert' },
       { alg: 'EdDSA', kid: '../../etc/passwd' },
       { alg: 'EdDSA', crit: ['exp'] },
+      { ...ownHeader(), jwk },
+      { ...ownHeader(), alg: 'Ed25519' },
+      { kid: ownHeader().kid, alg: 'EdDSA', typ: 'JWT' },
     ];
     for (const header of headers) {
       const signed = `${encode(header)}.${body}`;
       expect(await tokens.verify(`${signed}.${sign(null, Buffer.from(signed), privateKey).toString('base64url')}`)).toBeUndefined();
     }
+    for (const header of headers) expect(await tokens.verify(await forge({}, header).catch(() => ''))).toBeUndefined();
     for (const alg of ['none', 'None', 'HS256', 'HS512', 'RS256', 'ES256']) {
-      const signed = `${encode({ alg })}.${body}`;
+      const signed = `${encode({ ...ownHeader(), alg })}.${body}`;
       // The public key used as a shared secret.
       const secret = createHmac('sha256', JSON.stringify(ownPublic)).update(signed).digest('base64url');
       for (const signature of ['', secret]) expect(await tokens.verify(`${signed}.${signature}`)).toBeUndefined();
@@ -156,7 +214,7 @@ describe('what is no token of ours', () => {
     expect(await tokens.verify(await forge({}))).toBeDefined();
     const seconds = Math.floor(clock.nowMs() / 1000);
     const wrong: Record<string, unknown>[] = [
-      ...['iss', 'aud', 'sub', 'iat', 'nbf', 'exp', 'jti', 'access'].map((name) => ({ [name]: undefined })),
+      ...['iss', 'aud', 'sub', 'iat', 'nbf', 'exp', 'jti', 'access', 'ep'].map((name) => ({ [name]: undefined })),
       { iss: 'another' },
       { aud: 'another' },
       { aud: ['another'] },
@@ -170,6 +228,9 @@ describe('what is no token of ours', () => {
       { iat: seconds - 1000 },
       { iat: 'now' },
       { iat: 1e300 },
+      { ep: '3' },
+      { ep: -1 },
+      { ep: 1.5 },
       { access: {} },
       { access: 'repository:team/app:pull' },
       { access: [null] },
@@ -178,6 +239,8 @@ describe('what is no token of ours', () => {
       { access: [{ type: 'repository', name: 'team/app', actions: 'pull', pid: 7 }] },
       { access: [{ type: 'repository', name: 'team/app', actions: ['pull'] }] },
       { access: [{ type: 'repository', name: 'team/app', actions: ['pull'], pid: '7' }] },
+      { access: [{ type: 'repository', name: 'team/app', actions: ['pull'], pid: 7 }] },
+      { access: [{ type: 'repository', name: 'team/app', actions: ['pull'], pid: 7, pep: '0' }] },
       { access: [{ type: 'other', name: 'team/app', actions: ['pull'], pid: 7 }] },
       { access: Array.from({ length: 101 }, () => ({ type: 'repository', name: 'a', actions: [], pid: 7 })) },
     ];
@@ -185,8 +248,8 @@ describe('what is no token of ours', () => {
   });
 
   test('one whose actions are none that are known has no rights', async () => {
-    const token = await forge({ access: [{ type: 'repository', name: 'team/app', actions: ['*', 'admin', 5, null], pid: 7 }] });
-    expect((await tokens.verify(token))?.scopes).toEqual([{ name: 'team/app', actions: [], projectId: 7 }]);
+    const token = await forge({ access: [{ type: 'repository', name: 'team/app', actions: ['*', 'admin', 5, null], pid: 7, pep: 0 }] });
+    expect((await tokens.verify(token))?.scopes).toEqual([{ name: 'team/app', actions: [], projectId: 7, projectEpoch: 0 }]);
   });
 
   test('one that is longer than a header may be, although the signature is right', async () => {

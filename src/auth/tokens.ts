@@ -1,13 +1,13 @@
-// Registry tokens: short-lived Ed25519 JWTs saying who asked and for what. They carry project ids, so a project made anew under an old
-// name is not opened by an old token. A token widens nothing: every request is decided again on the resolved project.
-// distribution's token specification; RFC 7519, RFC 8037.
+// Registry tokens: short-lived Ed25519 JWTs saying who asked and for what. They carry the ids and epochs of projects and of the account, so a
+// project made anew under an old name is not opened by an old token, nor anything by a token from before the password was changed. A token
+// widens nothing: every request is decided again on the resolved project. distribution's token specification; RFC 7519, RFC 8037.
 
 import { randomBytes } from 'node:crypto';
-import { exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from 'jose';
+import { jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../lib/clock.ts';
 import { createLru } from '../lib/lru.ts';
 import type { RepositoryAction } from './access.ts';
-import { readSecretFile, writeSecretFile } from './secret-file.ts';
+import { headerOf, type TokenKeys } from './token-keys.ts';
 
 export const tokenLifeMs = 5 * 60 * 1000;
 /** All headers of a request may have 16 KiB. A longer token is neither made nor read. */
@@ -15,6 +15,8 @@ export const tokenMaxLength = 12 * 1024;
 /** Longer tokens are checked each time instead of being remembered. */
 const rememberedMaxLength = 4096;
 const clockToleranceS = 10;
+/** How long a replaced key is believed: until the last token of a server that does not know of it yet has ended. */
+export const tokenOverlapMs = tokenLifeMs + 3 * clockToleranceS * 1000;
 const issuer = 'breakwater';
 const accessMax = 100;
 
@@ -23,10 +25,13 @@ export interface TokenScope {
   readonly name: string;
   readonly actions: readonly RepositoryAction[];
   readonly projectId: number;
+  readonly projectEpoch: number;
 }
 export interface TokenClaims {
   /** `principalKey`. */
   readonly subject: string;
+  /** Of the principal when the token was made. */
+  readonly epoch: number;
   readonly scopes: readonly TokenScope[];
   readonly mayListCatalog: boolean;
   readonly expiresAtMs: number;
@@ -34,6 +39,7 @@ export interface TokenClaims {
 
 export interface NewToken {
   readonly subject: string;
+  readonly epoch: number;
   readonly audience: string;
   readonly scopes: readonly TokenScope[];
   readonly mayListCatalog: boolean;
@@ -46,21 +52,29 @@ export interface Tokens {
   verify(token: string): Promise<TokenClaims | undefined>;
 }
 
-/** Tokens signed with the key kept in `keyFile` (made at first use, mode 0600). With `audience` those for another service are refused. */
-export async function openTokens(options: { keyFile: string; clock: Clock; audience?: string }): Promise<Tokens> {
-  const { kid, privateKey, publicKey } = await openKey(options.keyFile);
-  const verified = createLru<string, TokenClaims>({ maxEntries: 5000 });
+/** With `audience` tokens for another service are refused. */
+export function createTokens(options: { keys: TokenKeys; clock: Clock; audience?: string }): Tokens {
+  const { keys, clock } = options;
+  const verified = createLru<string, { readonly claims: TokenClaims; readonly keyId: string }>({ maxEntries: 5000 });
   return {
-    issue: async ({ subject, audience, scopes, mayListCatalog }) => {
-      const issuedAtMs = options.clock.nowMs();
+    issue: async ({ subject, epoch, audience, scopes, mayListCatalog }) => {
+      const issuedAtMs = clock.nowMs();
       const seconds = Math.floor(issuedAtMs / 1000);
+      const key = keys.signer();
       const token = await new SignJWT({
+        ep: epoch,
         access: [
-          ...scopes.map((scope) => ({ type: 'repository', name: scope.name, actions: scope.actions, pid: scope.projectId })),
+          ...scopes.map(({ name, actions, projectId, projectEpoch }) => ({
+            type: 'repository',
+            name,
+            actions,
+            pid: projectId,
+            pep: projectEpoch,
+          })),
           ...(mayListCatalog ? [catalogAccess] : []),
         ],
       })
-        .setProtectedHeader({ alg: 'EdDSA', kid, typ: 'JWT' })
+        .setProtectedHeader(headerOf(key.id))
         .setIssuer(issuer)
         .setAudience(audience)
         .setSubject(subject)
@@ -68,29 +82,31 @@ export async function openTokens(options: { keyFile: string; clock: Clock; audie
         .setNotBefore(seconds)
         .setExpirationTime(seconds + tokenLifeMs / 1000)
         .setJti(randomBytes(12).toString('base64url'))
-        .sign(privateKey);
+        .sign(key.privateKey);
       return token.length > tokenMaxLength ? undefined : { token, issuedAtMs };
     },
     verify: async (token) => {
       const known = verified.get(token);
       if (known !== undefined) {
-        if (known.expiresAtMs > options.clock.nowMs()) return known;
+        if (known.claims.expiresAtMs > clock.nowMs() && keys.isActive(known.keyId)) return known.claims;
         verified.delete(token);
         return undefined;
       }
       if (token.length > tokenMaxLength) return undefined;
+      const key = await keys.byHeader(token.slice(0, Math.max(0, token.indexOf('.'))));
+      if (key === undefined) return undefined;
       try {
-        const { payload } = await jwtVerify(token, publicKey, {
+        const { payload } = await jwtVerify(token, key.publicKey, {
           algorithms: ['EdDSA'],
           issuer,
           requiredClaims: ['exp', 'iat', 'nbf', 'jti', 'sub', 'aud'],
           ...(options.audience === undefined ? {} : { audience: options.audience }),
           maxTokenAge: tokenLifeMs / 1000,
           clockTolerance: clockToleranceS,
-          currentDate: new Date(options.clock.nowMs()),
+          currentDate: new Date(clock.nowMs()),
         });
         const claims = readClaims(payload);
-        if (claims !== undefined && token.length <= rememberedMaxLength) verified.set(token, claims);
+        if (claims !== undefined && token.length <= rememberedMaxLength) verified.set(token, { claims, keyId: key.id });
         return claims;
       } catch {
         return undefined;
@@ -104,38 +120,26 @@ const catalogAccess = { type: 'registry', name: 'catalog', actions: ['*'] } as c
 
 function readClaims(payload: { sub?: string; exp?: number; [claim: string]: unknown }): TokenClaims | undefined {
   const { sub, exp } = payload;
-  const access = payload['access'];
-  if (sub === undefined || exp === undefined || !Array.isArray(access) || access.length > accessMax) return undefined;
+  const { access, ep: epoch } = payload as { access?: unknown; ep?: unknown };
+  if (sub === undefined || exp === undefined || !isCount(epoch) || !Array.isArray(access) || access.length > accessMax) return undefined;
   const scopes: TokenScope[] = [];
   let mayListCatalog = false;
   for (const item of access as unknown[]) {
     if (typeof item !== 'object' || item === null) return undefined;
-    const { type, name, actions, pid } = item as Record<string, unknown>;
+    const { type, name, actions, pid, pep } = item as Record<string, unknown>;
     if (typeof name !== 'string' || !Array.isArray(actions)) return undefined;
     if (type === catalogAccess.type) mayListCatalog ||= name === catalogAccess.name && actions.includes('*');
-    else if (type === 'repository' && typeof pid === 'number') scopes.push({ name, actions: actions.filter(isAction), projectId: pid });
+    else if (type === 'repository' && isCount(pid) && isCount(pep))
+      scopes.push({ name, actions: actions.filter(isAction), projectId: pid, projectEpoch: pep });
     else return undefined;
   }
-  return { subject: sub, scopes, mayListCatalog, expiresAtMs: exp * 1000 };
+  return { subject: sub, epoch, scopes, mayListCatalog, expiresAtMs: exp * 1000 };
 }
 
 function isAction(value: unknown): value is RepositoryAction {
   return value === 'pull' || value === 'push' || value === 'delete';
 }
 
-async function openKey(file: string) {
-  let text = readSecretFile(file);
-  if (text === undefined) {
-    const { privateKey } = await generateKeyPair('EdDSA', { crv: 'Ed25519', extractable: true });
-    text = JSON.stringify({ ...(await exportJWK(privateKey)), kid: randomBytes(8).toString('hex') });
-    writeSecretFile(file, text);
-  }
-  try {
-    const jwk = JSON.parse(text) as JWK;
-    if (jwk.kid === undefined || jwk.d === undefined || jwk.crv !== 'Ed25519') throw new Error('it is no Ed25519 private key with an id');
-    const { d: _private, ...publicPart } = jwk;
-    return { kid: jwk.kid, privateKey: await importJWK(jwk, 'EdDSA'), publicKey: await importJWK(publicPart, 'EdDSA') };
-  } catch (cause) {
-    throw new Error(`${file} is not a signing key of this server; move it away to have a new one made`, { cause });
-  }
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -14,6 +14,7 @@ import { onboardAccount, suspendAccounts } from './directory-accounts.ts';
 import { createAccount } from './identity.ts';
 import { changeIdentityProvider, createIdentityProvider, removeIdentityProvider } from './identity-providers.ts';
 import { changeLabel, createLabel, deleteLabel } from './labels.ts';
+import { recordLogins, sweepLogins } from './login-traces.ts';
 import { addPins, removePins } from './pins.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
 import { changeRobot, createRobot, deleteRobot } from './robot-commands.ts';
@@ -22,6 +23,7 @@ import { changeSettings } from './settings.ts';
 import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
 import { recordSourceHistory } from './source-history.ts';
 import { reconcileSources } from './source-seeds.ts';
+import { addTokenKey } from './token-keys.ts';
 import { createUpload, deleteExpiredUploads, deleteUpload, extendUpload } from './uploads.ts';
 import { recordUse } from './use-commands.ts';
 import { createWarmup, endWarmup } from './warmups.ts';
@@ -31,6 +33,9 @@ export const commands = {
   recordAudit,
   removeOldAudit,
   setMeta,
+  addTokenKey,
+  recordLogins,
+  sweepLogins,
   createAccount,
   createProject,
   deleteProject,

@@ -7,6 +7,7 @@ import { addAudit } from './audit-migration.ts';
 import type { Dialect } from './context.ts';
 import { addCredentials } from './credential-migration.ts';
 import { addIdentity } from './identity-migration.ts';
+import { addLoginTables } from './login-migration.ts';
 import { addOffline } from './offline-migration.ts';
 import { addProjectWords } from './project-migration.ts';
 import { addIdentityProviders } from './provider-migration.ts';
@@ -39,6 +40,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0009-artifacts': { up: (db) => addArtifacts(db as Kysely<Schema>, dialect) },
     '0010-credentials': { up: (db) => addCredentials(db as Kysely<Schema>, dialect) },
     '0014-audit': { up: (db) => addAudit(db as Kysely<Schema>, dialect) },
+    '0016-logins': { up: (db) => addLoginTables(db as Kysely<Schema>, dialect) },
   };
 }
 

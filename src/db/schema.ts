@@ -333,6 +333,22 @@ export interface Schema {
     created_at_ms: number;
     expires_at_ms: number;
   };
+  /** Keys that sign registry tokens. */
+  token_key: {
+    id: string;
+    /** Sealed. */
+    private_key: string;
+    created_at_ms: number;
+    retires_at_ms: number | null;
+  };
+  /** Failed and good logins, by account and network or by network alone. */
+  login_trace: {
+    place: string;
+    failures: number;
+    failed_at_ms: number;
+    succeeded_at_ms: number;
+    expires_at_ms: number;
+  };
   gc_queue: {
     digest: string;
     review_after_ms: number;

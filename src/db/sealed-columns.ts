@@ -18,6 +18,7 @@ export const sealedColumns: readonly SealedColumn[] = [
   { table: 'meta', row: ['key'], column: 'value' },
   { table: 'source', row: ['registry', 'url'], column: 'credentials' },
   { table: 'identity_provider', row: ['name'], column: 'secret' },
+  { table: 'token_key', row: ['id'], column: 'private_key' },
 ];
 
 export interface SealedRow {

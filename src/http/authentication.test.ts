@@ -19,7 +19,7 @@ function setUp(claims: Partial<TokenClaims> = {}) {
     tokens: {
       issue: async () => undefined,
       verify: async (token) =>
-        token === 'good' ? { subject: 'user:1', scopes: [], mayListCatalog: false, expiresAtMs: 0, ...claims } : undefined,
+        token === 'good' ? { subject: 'user:1', epoch: 0, scopes: [], mayListCatalog: false, expiresAtMs: 0, ...claims } : undefined,
     },
     logins: {
       login: async (name, password) => {
@@ -79,7 +79,7 @@ describe('who asks', () => {
       basic('anna:ri\0ght'),
       basic('anna:right\n'),
       basic(new Uint8Array([0x61, 0x3a, 0xff, 0xfe])),
-      basic(`anna:${'x'.repeat(4000)}`),
+      basic(`anna:${'x'.repeat(10_000)}`),
       `Basic ${'A'.repeat(1_000_000)}`,
       'Digest username="anna"',
       'Negotiate abc',
@@ -146,7 +146,7 @@ describe('a token opens', () => {
     updatedAtMs: 0,
   };
   const target: RepositoryTarget = { project, name: requireRepositoryName('team/app') };
-  const scope = { name: 'team/app', actions: ['pull', 'push'] as const, projectId: 7 };
+  const scope = { name: 'team/app', actions: ['pull', 'push'] as const, projectId: 7, projectEpoch: 0 };
   const insufficient = { code: 'UNAUTHORIZED', detail: { reason: 'insufficient_scope' } };
 
   async function callerWith(scopes: TokenClaims['scopes']) {
@@ -169,6 +169,15 @@ describe('a token opens', () => {
     const open = { ...target, project: { ...project, isPublic: true } };
     expect(authentication.admit(caller, 'pull', open, 'team/app')).toMatchObject({ target: open });
     expect(await refusal(() => authentication.admit(caller, 'push', open, 'team/app'))).toEqual(insufficient);
+  });
+
+  test('nothing of a project whose epoch has passed, nor of an account whose epoch has', async () => {
+    const { authentication, caller } = await callerWith([scope]);
+    const later = { ...target, project: { ...project, epoch: project.epoch + 1 } };
+    expect(await refusal(() => authentication.admit(caller, 'push', later, 'team/app'))).toEqual(insufficient);
+    const { authentication: other, state } = setUp({ scopes: [scope] });
+    state.account = { ...anna, epoch: 1 } as Principal;
+    expect(await refusal(() => other.identify('Bearer good'))).toMatchObject({ detail: { reason: 'invalid_token' } });
   });
 
   test('nothing that its principal may not do now', async () => {

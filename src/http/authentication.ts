@@ -4,7 +4,7 @@
 import { isUtf8 } from 'node:buffer';
 import { type Access, type AccessPolicy, authorize, type RepositoryAction, type RepositoryTarget } from '../auth/access.ts';
 import type { Logins } from '../auth/logins.ts';
-import { type Caller as AnyCaller, anonymous } from '../auth/principal.ts';
+import { type Caller as AnyCaller, anonymous, epochOf } from '../auth/principal.ts';
 import type { Principals } from '../auth/principals.ts';
 import type { TokenClaims, Tokens } from '../auth/tokens.ts';
 import { OciError } from '../oci/errors.ts';
@@ -43,7 +43,8 @@ export function createAuthentication(options: {
       if (scheme === 'bearer') {
         const claims = await tokens.verify(rest);
         const principal = claims === undefined ? undefined : await principals.byKey(claims.subject);
-        if (claims === undefined || principal === undefined)
+        // What was signed before the password changed, or the account was switched off and on again, is worth nothing.
+        if (claims === undefined || principal === undefined || claims.epoch < epochOf(principal))
           throw new OciError('UNAUTHORIZED', 'the token is not valid or has expired', { detail: { reason: 'invalid_token' } });
         return { principal: principal.kind === 'anonymous' ? { ...principal, ...originOf(address) } : principal, method: 'token', claims };
       }
@@ -98,7 +99,8 @@ export function parseBasic(encoded: string): { readonly name: string; readonly p
 function isInScope(claims: TokenClaims, action: RepositoryAction, target: RepositoryTarget, requestedName: string): boolean {
   return claims.scopes.some((scope) => {
     if (scope.name !== requestedName || !scope.actions.includes(action)) return false;
-    return (action === 'pull' && target.project.isPublic) || scope.projectId === target.project.id;
+    if (action === 'pull' && target.project.isPublic) return true;
+    return scope.projectId === target.project.id && scope.projectEpoch >= target.project.epoch;
   });
 }
 

@@ -4,7 +4,7 @@
 
 import { type AccessPolicy, actionOf, decide, type RepositoryAction, type RepositoryTarget, type Resource } from '../auth/access.ts';
 import type { LoginOrigin, Logins } from '../auth/logins.ts';
-import { anonymous, type Principal, principalKey } from '../auth/principal.ts';
+import { anonymous, epochOf, type Principal, principalKey } from '../auth/principal.ts';
 import { type TokenScope, type Tokens, tokenLifeMs } from '../auth/tokens.ts';
 import { OciError } from '../oci/errors.ts';
 import { parseRepositoryName } from '../oci/reference.ts';
@@ -34,6 +34,7 @@ export function createTokenService(options: {
       const scopes = await Promise.all(wanted.repositories.map((scope) => grant(principal, scope)));
       const issued = await tokens.issue({
         subject: principalKey(principal),
+        epoch: epochOf(principal),
         audience: service,
         scopes: scopes.filter((scope) => scope !== undefined),
         mayListCatalog: wanted.catalog && principal.kind !== 'anonymous',
@@ -86,7 +87,9 @@ export function createTokenService(options: {
     const target = await resolveQuietly(scope.name);
     if (target === undefined) return undefined;
     const actions = scope.actions.filter((action) => decide(policy, principal, actionOf[action], resourceOf(target)));
-    return actions.length === 0 ? undefined : { name: scope.name, actions, projectId: target.project.id };
+    return actions.length === 0
+      ? undefined
+      : { name: scope.name, actions, projectId: target.project.id, projectEpoch: target.project.epoch };
   }
 
   async function resolveQuietly(name: string) {

@@ -11,6 +11,7 @@ import { deleteCases } from './delete-cases.ts';
 import { createFixture, type Fixture, type OpenedDatabase } from './fixture.ts';
 import { labelCases } from './label-cases.ts';
 import { listingCases } from './listing-cases.ts';
+import { loginCases } from './login-cases.ts';
 import { manifestCases } from './manifest-cases.ts';
 import { offlineCases } from './offline-cases.ts';
 import { portCases } from './port-cases.ts';
@@ -52,6 +53,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       offlineCases,
       credentialCases,
       providerCases,
+      loginCases,
       concurrencyCases,
       portCases,
     ])

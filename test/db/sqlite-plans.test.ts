@@ -50,9 +50,11 @@ const mayScan = [
   /^SCAN label USING INDEX label_global/,
   /^SCAN setting\b/,
   /^SCAN upload USING COVERING INDEX/,
+  // Bounded: the place in the index behind which there are too many rows.
+  /^SCAN login_trace USING COVERING INDEX/,
   /^SCAN source_(registry|seed)\b/,
   /^SCAN (pin|warmup|identity_provider)\b/,
-  /^SCAN (pin|warmup|audit_chain)\b/,
+  /^SCAN (pin|warmup|audit_chain|token_key)\b/,
   /^SCAN \d+-ROW VALUES CLAUSE/,
   /^SCAN workload_rule\b/,
   /^SCAN workload_login USING COVERING INDEX/,
@@ -133,6 +135,15 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
     { beforeMs: 9_999_999, max: 10, actor: 'x' },
   ],
   setMeta: [{ key: 'k', value: 'v' }],
+  addTokenKey: [
+    { id: 'k1', privateKey: 'x', youngest: null, othersRetireAtMs: 1 },
+    { id: 'k2', privateKey: 'x', youngest: 'k1', othersRetireAtMs: 1 },
+  ],
+  recordLogins: [
+    { changes: [{ place: 'p', failures: 1, windowMs: 1000, failedAtMs: 1, expiresAtMs: 2_000_000 }] },
+    { changes: [{ place: 'p', failures: 0, windowMs: 1000, failedAtMs: 0, succeededAtMs: 5, expiresAtMs: 2_000_000 }] },
+  ],
+  sweepLogins: [{ max: 0 }],
   createAccount: [{ name: 'a', passwordHash: 'h', isAdmin: true }],
   createProject: [{ name: 'p', kind: 'local', isPublic: true }],
   ensureMirrorProject: [

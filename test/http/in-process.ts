@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { createLogins } from '../../src/auth/logins.ts';
 import { createPasswords, hashPassword } from '../../src/auth/passwords.ts';
 import { createPrincipals } from '../../src/auth/principals.ts';
-import { openTokens } from '../../src/auth/tokens.ts';
+import { temporaryKeys } from '../../src/auth/token-keys-fixture.ts';
+import { createTokens } from '../../src/auth/tokens.ts';
 import { openFilesystemStore } from '../../src/blobs/filesystem.ts';
 import { prepareContentQueries } from '../../src/db/content.ts';
 import { prepareLoginQuery } from '../../src/db/identity.ts';
@@ -81,7 +82,7 @@ export async function startInProcess(options: { bodyPace?: BodyPace } & Omit<Lis
   const policy = { anonymousPull: true };
   const principals = createPrincipals({ database, clock });
   const logins = createLogins({ find: prepareLoginQuery(database), passwords: createPasswords({ clock }), principals });
-  const tokens = await openTokens({ keyFile: join(folder, 'key.json'), clock, audience: 'here' });
+  const tokens = createTokens({ keys: await temporaryKeys(), clock, audience: 'here' });
   const authentication = createAuthentication({ tokens, logins, policy, principals });
   const uploads = createUploads({
     store,
