@@ -4,6 +4,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import pkg from '../../package.json' with { type: 'json' };
 import { ConfigError } from '../config/error.ts';
+import { addAuditCommands } from './audit-program.ts';
 import type { CheckLoginOptions } from './check-login.ts';
 import type { ConfigOptions } from './config.ts';
 import { addCredentialCommands } from './credential-program.ts';
@@ -76,6 +77,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addOfflineCommands(program, terminal, { withServer, examples });
   addCredentialCommands(program, terminal, { withServer, examples });
   addSecretCommands(program, terminal, { examples });
+  addAuditCommands(program, terminal, { withServer, examples });
   program
     .command('version')
     .description('tell which version is installed here')

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { auditReportSchema } from '../../src/api/audit-schemas.ts';
 import { codeOf, postJson, send } from '../api/client.ts';
+import { runCli } from '../cli/run.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { basicOf, entries, pushImage } from './server.ts';
 
@@ -140,6 +141,21 @@ test("Harbor's members and kinds of entries are there", async () => {
   expect(kinds.map((kind) => kind.event_type)).toContain('create_artifact');
 });
 
+test('the command line lists entries and says whether the log is whole', async () => {
+  const run = (...words: string[]) =>
+    runCli(['audit', ...words, '--url', server.url, '--data', dataDir], { env: { BREAKWATER_PASSWORD: server.adminPassword } });
+  const listed = await run('list', '--operation', 'create', '--type', 'artifact', '--by', 'admin');
+  expect([listed.code, listed.stderr]).toEqual([0, '']);
+  expect(listed.stdout).toContain('team-a/app:1');
+  const asJson = await run('list', '--project', 'team-a', '--since', '2020-01-01', '--limit', '3', '--json');
+  expect((JSON.parse(asJson.stdout) as unknown[]).length).toBe(3);
+  const all = await run('list', '--limit', '150', '--json');
+  expect(new Set((JSON.parse(all.stdout) as { id: number }[]).map((entry) => entry.id)).size).toBe(JSON.parse(all.stdout).length);
+  expect((await run('list', '--since', 'yesterday')).code).toBe(2);
+  const whole = await run('verify');
+  expect([whole.code, whole.stdout]).toEqual([0, expect.stringContaining('the audit log is whole')]);
+});
+
 test('the log is whole after a restart, and a row changed in the file is found and named', async () => {
   const before = await verify();
   expect(before).toMatchObject({ whole: true });
@@ -152,4 +168,6 @@ test('the log is whole after a restart, and a row changed in the file is found a
   file.close();
   server = await startBreakwater({ config, dataDir });
   expect(await verify()).toMatchObject({ whole: false, broken: { id: 3 } });
+  const told = await runCli(['audit', 'verify', '--url', server.url, '--data', dataDir]);
+  expect([told.code, told.stderr]).toEqual([1, expect.stringContaining('broken at entry 3')]);
 });
