@@ -32,16 +32,19 @@ import { createCatalog } from './registry/catalog.ts';
 import { createEgress } from './registry/egress.ts';
 import { createExplain } from './registry/explain.ts';
 import { createIngest } from './registry/ingest.ts';
+import { createLabels } from './registry/labels.ts';
 import { createLastUse, notingUse } from './registry/last-use.ts';
 import { createMirror } from './registry/mirror.ts';
 import type { NameRules } from './registry/names.ts';
 import { createOffline } from './registry/offline.ts';
+import { createOverview } from './registry/overview.ts';
 import { openPresetUpdates } from './registry/preset-updates.ts';
 import { createProjectCache } from './registry/project-cache.ts';
 import { createProjects } from './registry/projects.ts';
 import { createPull } from './registry/pull.ts';
 import { createPush } from './registry/push.ts';
 import { createRepositories } from './registry/repositories.ts';
+import { createSettings } from './registry/settings.ts';
 import { createSourcePool } from './registry/source-pool.ts';
 import { sealStoredPasswords } from './registry/source-secrets.ts';
 import { createSourceTest } from './registry/source-test.ts';
@@ -256,6 +259,7 @@ async function compose(options: {
     manifestMaxBytes: limits.manifestBytes,
     service,
   });
+  const settings = createSettings({ database, clock });
   const explain = createExplain({ database, names, mirror, pool, ...(config.externalUrl === undefined ? {} : { externalHost: service }) });
   const clients = createClients({
     externalUrl: config.externalUrl,
@@ -266,7 +270,11 @@ async function compose(options: {
   const api = createApi({
     checkLogin: createLoginSelfCheck({ arrivals, externalUrl: config.externalUrl }),
     access: policy,
-    projects: createProjects({ database, names, cache: projectCache }),
+    projects: createProjects({ database, names, cache: projectCache, changeRegistry: sources.changeRegistry }),
+    labels: createLabels(database),
+    overview: createOverview({ database, clock, space: store.freeSpace }),
+    settings,
+    configurationParts: [],
     explain,
     offline,
     sources,
@@ -278,6 +286,7 @@ async function compose(options: {
     cliSecrets: programs.cliSecrets,
     workloads: programs.workloads,
     version: pkg.version,
+    externalUrl: config.externalUrl,
     log,
     checkDatabase: async () => {
       await getMeta(database.read, 'first-boot');

@@ -3,6 +3,7 @@
 import { describe, expect, test } from 'bun:test';
 import { noGrants } from '../auth/grants.ts';
 import { adminGrants, type Caller } from '../auth/principal.ts';
+import { changeableSettings, type ServerSettings } from '../config/server-settings.ts';
 import type { Project } from '../db/projects.ts';
 import { createLog } from '../lib/log.ts';
 import { OciError, type OciErrorCode } from '../oci/errors.ts';
@@ -30,6 +31,9 @@ const statuses: Partial<Record<OciErrorCode, number>> = {
   CONFLICT: 409,
 };
 
+const initialSettings = Object.fromEntries(
+  Object.entries(changeableSettings).map(([name, { initial }]) => [name, initial]),
+) as unknown as ServerSettings;
 const absent = async (): Promise<never> => {
   throw new OciError('NOT_FOUND', 'there is nothing of that name');
 };
@@ -90,7 +94,14 @@ function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: stri
       delete: async (name) => {
         calls.push(`delete ${name}`);
       },
+      change: unexpected('change'),
+      details: async () => new Map(),
+      rolesOf: async () => new Map(),
+      memberCounts: async () => new Map(),
+      contentOf: async () => undefined,
     },
+    externalUrl: undefined,
+    settings: { read: async () => initialSettings, change: unexpected('change') },
     explain: {
       explain: async () => {
         calls.push('explain');
@@ -270,9 +281,14 @@ describe('rights', () => {
     const api = createApi(partsWith().parts);
     expect(await (await api.handle(request('GET', '/systeminfo'), anonymous)).json()).toEqual({
       auth_mode: 'db_auth',
+      primary_auth_mode: false,
       self_registration: false,
+      banner_message: '',
     });
-    expect(await (await api.handle(request('GET', '/systeminfo'), somebody)).json()).toMatchObject({ breakwater_version: '9.9.9' });
+    expect(await (await api.handle(request('GET', '/systeminfo'), somebody)).json()).toMatchObject({
+      breakwater_version: '9.9.9',
+      project_creation_restriction: 'adminonly',
+    });
   });
 });
 
@@ -292,16 +308,24 @@ describe('requests', () => {
     for (const body of [
       { name: 'a' },
       { name: 'a', public: true, kind: 'overlay', registry: 'docker.io', allows_sparse: true },
-      { project_name: 'a', metadata: { public: 'true' } },
-      { project_name: 'a', metadata: {} },
+      { project_name: 'a', metadata: { public: 'true', auto_scan: 'true', severity: null }, public: true, storage_limit: -1 },
+      { project_name: 'a', metadata: {}, registry_id: null, public: null, cve_allowlist: { items: [{ cve_id: 'CVE-2026-1' }] } },
     ]) {
       expect((await api.handle(request('POST', '/projects', body), admin)).status).toBe(201);
     }
     expect(wishes).toEqual([
-      { name: 'a', kind: 'local', isPublic: false, allowsSparse: false, ownerId: 1 },
-      { name: 'a', kind: 'overlay', isPublic: true, allowsSparse: true, registry: 'docker.io', ownerId: 1 },
-      { name: 'a', kind: 'local', isPublic: true, allowsSparse: false, ownerId: 1 },
-      { name: 'a', kind: 'local', isPublic: false, allowsSparse: false, ownerId: 1 },
+      { name: 'a', kind: 'local', isPublic: false, metadata: [], allowsSparse: false, ownerId: 1 },
+      { name: 'a', kind: 'overlay', isPublic: true, metadata: [], allowsSparse: true, registry: 'docker.io', ownerId: 1 },
+      { name: 'a', kind: 'local', isPublic: true, metadata: [{ name: 'auto_scan', value: 'true' }], allowsSparse: false, ownerId: 1 },
+      {
+        name: 'a',
+        kind: 'local',
+        isPublic: false,
+        metadata: [],
+        allowsSparse: false,
+        ownerId: 1,
+        cveAllowlist: '{"items":[{"cve_id":"CVE-2026-1"}]}',
+      },
     ]);
   });
 
@@ -310,9 +334,12 @@ describe('requests', () => {
     const api = createApi(parts);
     const refused: readonly (readonly [body: unknown, word: string])[] = [
       [{ name: 'a', storage_limit: 5 }, 'storage_limit'],
-      [{ name: 'a', metadata: { public: 'true', auto_scan: 'true' } }, 'auto_scan'],
+      [{ name: 'a', metadata: { auto_scan: 'perhaps' } }, 'auto_scan'],
+      [{ name: 'a', metadata: { prevent_vul: 'true' } }, 'does not scan'],
+      [{ name: 'a', metadata: { colour: 'blue' } }, 'colour'],
+      [{ name: 'a', registry_id: 7 }, 'registry_id'],
       [{ name: 'a', project_name: 'a' }, 'exactly one'],
-      [{ name: 'a', public: true, metadata: { public: 'true' } }, 'twice'],
+      [{ name: 'a', public: true, metadata: { public: 'false' } }, 'different things'],
       [{}, 'exactly one'],
       [{ name: '' }, 'name'],
       [{ name: 7 }, 'name'],

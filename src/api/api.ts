@@ -8,13 +8,17 @@ import { OciError } from '../oci/errors.ts';
 import type { Arrival } from '../upstream/login-problems.ts';
 import { createAuditHook } from './audit-hook.ts';
 import { auditRoutes } from './audit-routes.ts';
+import { configurationRoutes } from './configuration-routes.ts';
 import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
 import { createGuard } from './guard.ts';
 import { historyRoutes } from './history-routes.ts';
+import { labelRoutes } from './label-routes.ts';
 import { loginCheckRoutes } from './login-check-routes.ts';
+import { metadataRoutes } from './metadata-routes.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
 import { offlineGroups } from './offline-routes.ts';
 import { describeApi } from './openapi.ts';
+import { overviewRoutes } from './overview-routes.ts';
 import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable } from './policy.ts';
 import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
@@ -35,6 +39,10 @@ const loginChallenge = 'Basic realm="breakwater"';
 export const standardGroups: readonly RouteGroup[] = [
   systemRoutes,
   projectRoutes,
+  metadataRoutes,
+  labelRoutes,
+  overviewRoutes,
+  configurationRoutes,
   sourceRoutes,
   sourceRegistryRoutes,
   presetRoutes,

@@ -13,9 +13,12 @@ import type { Log } from '../lib/log.ts';
 import type { OciError, OciErrorCode } from '../oci/errors.ts';
 import type { Explain } from '../registry/explain.ts';
 import type { History } from '../registry/history.ts';
+import type { Labels } from '../registry/labels.ts';
 import type { Offline } from '../registry/offline.ts';
+import type { Overview } from '../registry/overview.ts';
 import type { PresetUpdates } from '../registry/preset-updates.ts';
 import type { Projects } from '../registry/projects.ts';
+import type { Settings } from '../registry/settings.ts';
 import type { Sources } from '../registry/sources.ts';
 import type { LoginReport } from '../upstream/login-check.ts';
 import type { Arrival } from '../upstream/login-problems.ts';
@@ -24,6 +27,11 @@ import type { PolicyTable } from './policy.ts';
 export interface ApiParts {
   readonly access: AccessPolicy;
   readonly projects: Projects;
+  readonly labels: Labels;
+  readonly overview: Overview;
+  readonly settings: Settings;
+  /** Settings that are kept elsewhere and that Harbor's clients change through `/configurations`. */
+  readonly configurationParts: readonly ConfigurationPart[];
   readonly explain: Explain;
   readonly offline: Offline;
   readonly sources: Sources;
@@ -38,6 +46,8 @@ export interface ApiParts {
   readonly cliSecrets: CliSecrets;
   readonly workloads: Workloads;
   readonly version: string;
+  /** Where clients find the server, where that was configured. */
+  readonly externalUrl: string | undefined;
   readonly log: Log;
   /** Makes one small read; throws when the database cannot be read. */
   readonly checkDatabase: () => Promise<void>;
@@ -46,6 +56,15 @@ export interface ApiParts {
     errorResponse(error: OciError, options: { head: boolean; headers?: Readonly<Record<string, string>> }): Response;
     statusOf(code: OciErrorCode): number;
   };
+}
+
+/** Keys of `/configurations` that mean something kept elsewhere, such as those of an LDAP server. */
+export interface ConfigurationPart {
+  readonly keys: ReadonlySet<string>;
+  /** Without secrets. */
+  read(): Promise<Readonly<Record<string, string | number | boolean>>>;
+  /** Some of its keys; BAD_REQUEST for a value that makes no sense. */
+  change(values: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
 /** What a handler did, for the audit; the guard has the rest. Values are plain and hold no secrets. */

@@ -12,12 +12,36 @@ export const errorSchema = z
   .object({ errors: z.array(z.object({ code: z.string(), message: z.string(), detail: z.unknown().optional() })).readonly() })
   .meta({ example: { errors: [{ code: 'CONFLICT', message: 'a project named team-a exists already' }] } });
 
+const cveAllowlistSchema = z
+  .object({
+    id: z.number().int(),
+    project_id: z.number().int(),
+    expires_at: z.number().int().optional().meta({ description: 'seconds since 1970' }),
+    items: z.array(z.object({ cve_id: z.string() })).readonly(),
+    creation_time: time,
+    update_time: time,
+  })
+  .meta({ id: 'CVEAllowlist', description: 'kept for clients; this server does not scan' });
+
 export const projectSchema = z
   .object({
     project_id: z.number().int(),
     name: z.string(),
-    metadata: z.object({ public: z.enum(['true', 'false']) }),
+    owner_id: z.number().int().optional().meta({ description: 'who made it; absent for those the server made' }),
+    owner_name: z.string().meta({ description: 'empty when its account is gone' }),
+    metadata: z
+      .object({ public: z.enum(['true', 'false']) })
+      .catchall(z.string())
+      .meta({ description: 'text by key; see /projects/{}/metadatas' }),
     creation_time: time,
+    update_time: time,
+    deleted: z.literal(false),
+    togglable: z.boolean().meta({ description: 'whether the caller may change it' }),
+    current_user_role_id: z.number().int().optional().meta({ description: 'the most powerful role of the caller here' }),
+    current_user_role_ids: z.array(z.number().int()).readonly(),
+    repo_count: z.number().int().optional().meta({ description: 'not with with_detail=false' }),
+    cve_allowlist: cveAllowlistSchema.optional().meta({ description: 'not with with_detail=false' }),
+    registry_id: z.number().int().optional().meta({ description: 'of a mirror: its registry' }),
     kind: projectKind.meta({
       description: 'local: push and pull; mirror: read-only, from a registry; overlay: what is pushed wins, the rest comes from a registry',
     }),
@@ -32,17 +56,36 @@ export const createdProjectSchema = projectSchema
   .meta({ id: 'CreatedProject' });
 
 const visibility = 'private unless it says otherwise';
-/** As Harbor's clients send it (`project_name`, `metadata.public`) and in our own words (`name`, `public`). */
+const projectWords = {
+  public: z.boolean().nullish().meta({ description: visibility }),
+  metadata: z
+    .record(z.string().max(64), z.string().max(512).nullable())
+    .nullish()
+    .meta({ description: "Harbor's words about a project, `public` among them", example: { public: 'true' } }),
+  cve_allowlist: z
+    .strictObject({
+      id: z.number().int().nullish(),
+      project_id: z.number().int().nullish(),
+      expires_at: z.number().int().nullish(),
+      items: z
+        .array(z.strictObject({ cve_id: z.string().min(1).max(64) }))
+        .max(1000)
+        .nullish(),
+      creation_time: z.string().max(64).nullish(),
+      update_time: z.string().max(64).nullish(),
+    })
+    .nullish()
+    .meta({ description: 'kept for clients; this server does not scan' }),
+  storage_limit: z.number().int().nullish().meta({ description: 'bytes; only -1 (no limit) is possible' }),
+  registry_id: z.number().int().min(0).nullish().meta({ description: 'makes it a mirror of that registry; 0 and null: none' }),
+};
+/** As Harbor's clients send it (`project_name`, `metadata.public`, `registry_id`) and in our own words (`name`, `public`, `kind`, `registry`). */
 export const newProjectSchema = z
   .strictObject({
     name: z.string().min(1).max(255).optional().meta({ example: 'team-a' }),
     project_name: z.string().min(1).max(255).optional().meta({ description: "Harbor's name for `name`" }),
-    kind: projectKind.default('local'),
-    public: z.boolean().optional().meta({ description: visibility }),
-    metadata: z
-      .strictObject({ public: z.enum(['true', 'false']).optional() })
-      .optional()
-      .meta({ description: "Harbor's form of `public`" }),
+    ...projectWords,
+    kind: projectKind.optional().meta({ description: 'local without it, mirror with a registry_id' }),
     registry: z.string().min(1).max(255).optional().meta({ description: 'needed by a mirror and an overlay', example: 'docker.io' }),
     allows_sparse: z.boolean().default(false),
   })
@@ -50,11 +93,15 @@ export const newProjectSchema = z
     if ((value.name === undefined) === (value.project_name === undefined)) {
       context.addIssue({ code: 'custom', path: ['name'], message: 'exactly one of name and project_name is needed' });
     }
-    if (value.public !== undefined && value.metadata?.public !== undefined) {
-      context.addIssue({ code: 'custom', path: ['public'], message: 'is given twice, as public and as metadata.public' });
-    }
   })
   .meta({ id: 'NewProject' });
+export const projectChangeSchema = z
+  .strictObject({
+    project_name: z.string().max(255).nullish().meta({ description: 'cannot be another one' }),
+    ...projectWords,
+    allows_sparse: z.boolean().optional(),
+  })
+  .meta({ id: 'ProjectChange' });
 
 const attemptSchema = z
   .object({
@@ -142,7 +189,20 @@ export const healthSchema = z
 export const systemInfoSchema = z
   .object({
     auth_mode: z.literal('db_auth'),
+    primary_auth_mode: z.boolean(),
     self_registration: z.literal(false),
-    breakwater_version: z.string().optional().meta({ description: 'only after a login' }),
+    banner_message: z.string(),
+    breakwater_version: z.string().optional().meta({ description: 'only after a login, like all that follows' }),
+    harbor_version: z.string().optional().meta({ description: 'the version of Harbor whose API this follows' }),
+    registry_url: z.string().optional().meta({ description: 'host, and port, that images are named by' }),
+    external_url: z.string().optional(),
+    project_creation_restriction: z.enum(['everyone', 'adminonly']).optional(),
+    read_only: z.boolean().optional(),
+    notification_enable: z.boolean().optional(),
+    has_ca_root: z.boolean().optional(),
+    registry_storage_provider_name: z.string().optional(),
+    with_chartmuseum: z.boolean().optional(),
+    with_notary: z.boolean().optional(),
+    current_time: time.optional(),
   })
   .meta({ id: 'SystemInfo' });

@@ -77,7 +77,8 @@ export async function deleteProject(name: string, options: DeleteOptions, termin
   try {
     await client.send({ method: 'DELETE', path: `/projects/${encodeURIComponent(name)}` });
   } catch (error) {
-    if (!(error instanceof ApiFailure && error.code === 'NAME_UNKNOWN' && options.ifExists === true)) throw error;
+    if (!(error instanceof ApiFailure && (error.code === 'NOT_FOUND' || error.code === 'NAME_UNKNOWN') && options.ifExists === true))
+      throw error;
     deleted = false;
   }
   const words = deleted ? `deleted the project ${name}` : `there is no project ${name}`;

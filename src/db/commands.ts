@@ -16,6 +16,7 @@ import { changeIdentityProvider, createIdentityProvider, removeIdentityProvider 
 import { changeLabel, createLabel, deleteLabel } from './labels.ts';
 import { recordLogins, sweepLogins } from './login-traces.ts';
 import { addPins, removePins } from './pins.ts';
+import { changeProject } from './project-words.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
 import { changeRobot, createRobot, deleteRobot } from './robot-commands.ts';
 import { finishRewrap, replaceSealed } from './sealed-columns.ts';
@@ -39,6 +40,7 @@ export const commands = {
   createAccount,
   createProject,
   deleteProject,
+  changeProject,
   ensureMirrorProject,
   ensureRepository,
   createUpload,

@@ -77,7 +77,7 @@ function conditionOf<F extends string>(condition: ListCondition<F>, columns: Lis
 }
 
 /** Whether the text is in the column, with `%`, `_` and `\` of the text taken as themselves. */
-function containsText(column: RawBuilder<unknown>, part: string, dialect: Dialect): RawBuilder<boolean> {
+export function containsText(column: RawBuilder<unknown>, part: string, dialect: Dialect): RawBuilder<boolean> {
   const pattern = `%${part.replace(/[\\%_]/g, (special) => `\\${special}`)}%`;
   return dialect === 'postgres'
     ? sql<boolean>`${column} ilike ${pattern} escape '\\'`

@@ -6,12 +6,13 @@ import { type Project, type ProjectRow, projectColumns, toProject } from './proj
 
 /** Which projects somebody may see: all, or the public ones if so and those of the ids. */
 export type ProjectScope = 'all' | { readonly publicToo: boolean; readonly ids: readonly number[] };
-export type ProjectField = 'project_id' | 'name' | 'public' | 'kind' | 'registry' | 'creation_time' | 'update_time';
+export type ProjectField = 'project_id' | 'name' | 'public' | 'owner' | 'kind' | 'registry' | 'creation_time' | 'update_time';
 
 const columns: ListColumns<ProjectField> = {
   project_id: sql.ref('project.id'),
   name: sql.ref('project.name'),
   public: sql.ref('project.is_public'),
+  owner: sql`(select account.name from account where account.id = project.owner_id)`,
   kind: sql.ref('project.kind'),
   registry: sql.ref('project.registry'),
   creation_time: sql.ref('project.created_at_ms'),
@@ -38,7 +39,7 @@ export async function listProjectPage(
 }
 
 /** For queries on `project`: only those of the scope. */
-function scopeCondition(scope: ProjectScope, dialect: ListReader['dialect']): RawBuilder<boolean> {
+export function scopeCondition(scope: ProjectScope, dialect: ListReader['dialect']): RawBuilder<boolean> {
   if (scope === 'all') return sql<boolean>`1 = 1`;
   const ids = JSON.stringify(scope.ids);
   const listed =

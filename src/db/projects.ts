@@ -96,6 +96,9 @@ export interface NewProject {
   readonly allowsSparse?: boolean;
   /** Who made it, and the role that comes with that. */
   readonly owner?: { readonly accountId: number; readonly roleId: number };
+  readonly metadata?: readonly { readonly name: string; readonly value: string }[];
+  /** JSON. */
+  readonly cveAllowlist?: string;
   /** Keep an existing project of that name as it is instead of failing. */
   readonly ifAbsent?: boolean;
 }
@@ -111,6 +114,7 @@ export async function createProject({ trx, nowMs }: CommandContext, args: NewPro
       registry: args.registry ?? null,
       allows_sparse: args.allowsSparse === true ? 1 : 0,
       owner_id: args.owner?.accountId ?? null,
+      cve_allowlist: args.cveAllowlist ?? null,
       created_at_ms: nowMs,
       updated_at_ms: nowMs,
     })
@@ -119,6 +123,12 @@ export async function createProject({ trx, nowMs }: CommandContext, args: NewPro
   const created = (inserted[0]?.numInsertedOrUpdatedRows ?? 0n) > 0n;
   if (!created && args.ifAbsent !== true) throw new OciError('CONFLICT', `a project named ${args.name} exists already`);
   const project = toProject(await selectProject(trx).where('name', '=', args.name).executeTakeFirstOrThrow());
+  const metadata = created ? (args.metadata ?? []) : [];
+  if (metadata.length > 0)
+    await trx
+      .insertInto('project_metadata')
+      .values(metadata.map((word) => ({ project_id: project.id, ...word })))
+      .execute();
   if (created && args.owner !== undefined) {
     const { accountId, roleId } = args.owner;
     await trx
@@ -156,10 +166,18 @@ export async function deleteProject({ trx, dialect }: CommandContext, args: { na
   // A push under way holds its repository: wait for it, then look.
   if (dialect === 'postgres')
     await trx.selectFrom('repository').select('id').where('project_id', '=', project.id).orderBy('id').forUpdate().execute();
-  const content = await trx
+  const content = await findContent(trx, project.id);
+  if (content !== undefined)
+    throw new OciError('CONFLICT', `project ${args.name} still holds ${content}; delete its repositories' content first`);
+  await trx.deleteFrom('project').where('id', '=', project.id).execute();
+}
+
+/** The name of a repository of the project that holds something; undefined when none does. */
+export async function findContent(read: Kysely<Schema>, projectId: number): Promise<string | undefined> {
+  const content = await read
     .selectFrom('repository')
     .select('repository.name')
-    .where('project_id', '=', project.id)
+    .where('project_id', '=', projectId)
     .where((where) =>
       where.or([
         where.exists(where.selectFrom('manifest').select('manifest.id').whereRef('manifest.repository_id', '=', 'repository.id')),
@@ -168,9 +186,7 @@ export async function deleteProject({ trx, dialect }: CommandContext, args: { na
     )
     .limit(1)
     .executeTakeFirst();
-  if (content !== undefined)
-    throw new OciError('CONFLICT', `project ${args.name} still holds ${content.name}; delete its repositories' content first`);
-  await trx.deleteFrom('project').where('id', '=', project.id).execute();
+  return content?.name;
 }
 
 /** The id of a repository, made when it is new. NAME_UNKNOWN when its project is gone or another project has the name. */

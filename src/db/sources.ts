@@ -55,12 +55,31 @@ export interface RegistryRecord {
   /** A source has, or had until the file changed, credentials: what they open is not for everybody. */
   readonly isRestricted: boolean;
   readonly origin: SourceOrigin;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  /** Its number, and what clients of Harbor's API say about it: the name they gave it, its kind, a description. */
+  readonly id: number;
+  readonly title: string | undefined;
+  readonly type: string;
+  readonly description: string;
 }
 
 /** All registries by name. Their number is limited (`registriesMax`). */
 export async function listSourceRegistries(read: Kysely<Schema>): Promise<RegistryRecord[]> {
-  const rows = await read.selectFrom('source_registry').selectAll().orderBy('name').execute();
+  const rows = await read
+    .selectFrom('source_registry')
+    .innerJoin('registry_entry', 'registry_entry.registry', 'source_registry.name')
+    .selectAll('source_registry')
+    .select(['registry_entry.id', 'registry_entry.title', 'registry_entry.type', 'registry_entry.description'])
+    .orderBy('source_registry.name')
+    .execute();
   return rows.map((row) => ({
+    id: row.id,
+    title: row.title ?? undefined,
+    type: row.type,
+    description: row.description,
+    createdAtMs: row.created_at_ms,
+    updatedAtMs: row.updated_at_ms,
     name: row.name,
     isPublic: row.is_public === null ? undefined : row.is_public === 1,
     isRestricted: row.is_restricted === 1,

@@ -4,7 +4,8 @@ import { projectAdminRoleId } from '../auth/roles.ts';
 import type { Database } from '../db/database.ts';
 import type { ListWish } from '../db/listing.ts';
 import { listProjectPage, type ProjectField, type ProjectScope } from '../db/project-lists.ts';
-import { findProject, listProjects, type Project } from '../db/projects.ts';
+import { countMembers, type ProjectChange, type ProjectDetails, readOwnRoles, readProjectDetails } from '../db/project-words.ts';
+import { findContent, findProject, listProjects, type Project } from '../db/projects.ts';
 import type { ProjectKind } from '../db/schema.ts';
 import { OciError } from '../oci/errors.ts';
 import { parseRepositoryName } from '../oci/reference.ts';
@@ -20,6 +21,14 @@ export interface ProjectWish {
   readonly allowsSparse?: boolean;
   /** The account that makes it: becomes its project admin. */
   readonly ownerId?: number;
+  /** Harbor's words, without `public`. */
+  readonly metadata?: readonly MetadataWord[];
+  /** JSON. */
+  readonly cveAllowlist?: string;
+}
+export interface MetadataWord {
+  readonly name: string;
+  readonly value: string;
 }
 export interface CreatedProject {
   readonly project: Project;
@@ -35,13 +44,30 @@ export interface Projects {
   find(nameOrId: string, options: { readonly isName: boolean }): Promise<Project | undefined>;
   /** BAD_REQUEST for a wish that makes no sense, NAME_INVALID, CONFLICT when the name is taken. */
   create(wish: ProjectWish): Promise<CreatedProject>;
+  /** NAME_UNKNOWN when it is gone. The visibility of a registry's own mirror is that registry's, and is changed there. */
+  change(project: Project, change: Omit<ProjectChange, 'id'>): Promise<Project>;
+  /** By id, of one page. */
+  details(ids: readonly number[]): Promise<ReadonlyMap<number, ProjectDetails>>;
+  /** The roles that an account has in each, by the project's id. */
+  rolesOf(accountId: number, ids: readonly number[]): Promise<ReadonlyMap<number, readonly number[]>>;
+  /** How many members of each role it has, by the role's id. */
+  memberCounts(project: Project): Promise<ReadonlyMap<number, number>>;
+  /** A repository that keeps it from being deleted. */
+  contentOf(project: Project): Promise<string | undefined>;
   /** NAME_UNKNOWN, CONFLICT while it holds content. */
   delete(name: string): Promise<void>;
 }
 
 const nameMaxLength = 128;
 
-export function createProjects({ database, names, cache }: { database: Database; names: NameRules; cache: ProjectCache }): Projects {
+export function createProjects(options: {
+  database: Database;
+  names: NameRules;
+  cache: ProjectCache;
+  /** Says who may pull through the mirror of a registry. */
+  changeRegistry: (name: string, isPublic: boolean) => Promise<unknown>;
+}): Projects {
+  const { database, names, cache } = options;
   return {
     list: () => listProjects(database.read),
     page: (scope, wish) => listProjectPage(database, { scope, wish }),
@@ -65,11 +91,28 @@ export function createProjects({ database, names, cache }: { database: Database;
         isPublic: wish.isPublic,
         ...(registry === undefined ? {} : { registry }),
         ...(wish.allowsSparse === undefined ? {} : { allowsSparse: wish.allowsSparse }),
+        ...(wish.metadata === undefined ? {} : { metadata: wish.metadata }),
+        ...(wish.cveAllowlist === undefined ? {} : { cveAllowlist: wish.cveAllowlist }),
         ...(wish.ownerId === undefined ? {} : { owner: { accountId: wish.ownerId, roleId: projectAdminRoleId } }),
       });
       cache.forget();
       return { project, warnings: await shadowWarnings(wish.name) };
     },
+    change: async (project, { isPublic, ...change }) => {
+      const isOfRegistry = project.kind === 'mirror' && project.registry === project.name && names.registries.has(project.name);
+      if (isOfRegistry && isPublic !== undefined && isPublic !== project.isPublic) await options.changeRegistry(project.name, isPublic);
+      const changed = await database.run('changeProject', {
+        id: project.id,
+        ...change,
+        ...(isOfRegistry || isPublic === undefined ? {} : { isPublic }),
+      });
+      cache.forget();
+      return changed;
+    },
+    details: (ids) => readProjectDetails(database.read, ids),
+    rolesOf: (accountId, ids) => readOwnRoles(database.read, { accountId, ids }),
+    memberCounts: (project) => countMembers(database.read, project.id),
+    contentOf: (project) => findContent(database.read, project.id),
     delete: async (name) => {
       await database.run('deleteProject', { name });
       cache.forget();

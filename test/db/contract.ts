@@ -17,6 +17,7 @@ import { offlineCases } from './offline-cases.ts';
 import { portCases } from './port-cases.ts';
 import { projectCases } from './project-cases.ts';
 import { projectListCases } from './project-list-cases.ts';
+import { projectWordsCases } from './project-words-cases.ts';
 import { providerCases } from './provider-cases.ts';
 import { sealedCases } from './sealed-cases.ts';
 import { sourceCases } from './source-cases.ts';
@@ -40,6 +41,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       auditCases,
       projectCases,
       projectListCases,
+      projectWordsCases,
       labelCases,
       uploadCases,
       blobCases,
