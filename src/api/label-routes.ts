@@ -218,7 +218,7 @@ export const labelRoutes: RouteGroup = {
   },
 };
 
-export function presentLabel(label: Label): LabelBody {
+function presentLabel(label: Label): LabelBody {
   return {
     id: label.id,
     name: label.name,

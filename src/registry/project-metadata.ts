@@ -28,10 +28,10 @@ const metadataKeys = {
   proxy_cache_filter_kind: shortText,
 } as const;
 
-export type MetadataKey = keyof typeof metadataKeys;
+type MetadataKey = keyof typeof metadataKeys;
 export const metadataNames = Object.keys(metadataKeys) as MetadataKey[];
 
-export function isMetadataKey(name: string): name is MetadataKey {
+function isMetadataKey(name: string): name is MetadataKey {
   return Object.hasOwn(metadataKeys, name);
 }
 
