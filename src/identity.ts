@@ -112,7 +112,7 @@ export async function openIdentity(options: {
     tokenKeys,
     authentication: createAuthentication({ tokens, logins, policy, principals }),
     programs,
-    tokenExchange: createTokenExchange({ workloads: programs.workloads, clock }),
+    tokenExchange: createTokenExchange({ workloads: programs.workloads, clock, noteLogin: options.audit.noteLogin }),
     tokenService: createTokenService({ tokens, logins, policy, names, service }),
     providers,
     directories,

@@ -86,11 +86,15 @@ export function createWorkloadKeySets({ call, clock }: { call: OutboundCall; clo
 
   return {
     keysFor: async (owner, { kid }) => {
-      if (owner.keys.jwks !== undefined) return readKeySet(JSON.parse(owner.keys.jwks)).find;
       const key = createHash('sha256')
         .update(JSON.stringify([owner.issuer, owner.keys]))
         .digest('hex');
       const known = kept.get(key);
+      if (owner.keys.jwks !== undefined) {
+        const own = known ?? { ...readKeySet(JSON.parse(owner.keys.jwks)), fetchedAtMs: clock.monotonicMs() };
+        kept.set(key, own);
+        return own.find;
+      }
       const ageMs = known === undefined ? Number.POSITIVE_INFINITY : clock.monotonicMs() - known.fetchedAtMs;
       const isKnownKey = known !== undefined && (kid === undefined || known.kids.has(kid));
       if (known !== undefined && ageMs < (isKnownKey ? freshMs : refetchMs)) return known.find;

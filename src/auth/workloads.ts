@@ -62,6 +62,7 @@ export interface ExchangedToken {
   readonly expiresAtMs: number;
   /** That the secret is a password of. */
   readonly username: string;
+  readonly principal: WorkloadPrincipal;
 }
 
 export interface Workloads {
@@ -199,7 +200,7 @@ export function createWorkloads(options: {
         ...(rule.isSingleUse ? { tokenHash: hashSecret(token) } : {}),
       });
       uses.note('workload_rule', rule.id, address);
-      return { secret, expiresAtMs, username: `${workloadName}+${rule.name}` };
+      return { secret, expiresAtMs, username: `${workloadName}+${rule.name}`, principal: toPrincipal(rule, facts.subject) };
     },
     principals: {
       prefix: 'workload',

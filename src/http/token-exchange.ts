@@ -1,7 +1,8 @@
 // `POST /service/exchange`: a CI's token for a short secret of ours, which is a password for the user `workload` until it expires. Nobody has to log in
 // for it: the token is the login. RFC 8693 sections 2.1 and 2.2.
 
-import type { Workloads } from '../auth/workloads.ts';
+import type { Login } from '../auth/logins.ts';
+import type { ExchangedToken, Workloads } from '../auth/workloads.ts';
 import type { Clock } from '../lib/clock.ts';
 import { OciError } from '../oci/errors.ts';
 import { readBody } from './body.ts';
@@ -17,7 +18,24 @@ const pace = { windowMs: 5_000, minBytesPerS: 1024 };
 const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const tokenTypes = ['urn:ietf:params:oauth:token-type:jwt', 'urn:ietf:params:oauth:token-type:id_token'];
 
-export function createTokenExchange({ workloads, clock }: { workloads: Workloads; clock: Clock }): TokenExchange {
+export function createTokenExchange(options: {
+  workloads: Workloads;
+  clock: Clock;
+  /** Told of every token that was shown, for the audit. */
+  noteLogin: (login: { name: string; address: string | undefined; accepted: Login | undefined }) => void;
+}): TokenExchange {
+  const { workloads, clock, noteLogin } = options;
+  const exchange = async (token: string, ruleName: string | undefined, address: string | undefined): Promise<ExchangedToken> => {
+    const name = ruleName === undefined ? 'workload' : `workload+${ruleName}`;
+    try {
+      const exchanged = await workloads.exchange(token, { ruleName, address });
+      noteLogin({ name, address, accepted: { principal: exchanged.principal, method: 'workload' } });
+      return exchanged;
+    } catch (error) {
+      if (error instanceof OciError && error.code === 'UNAUTHORIZED') noteLogin({ name, address, accepted: undefined });
+      throw error;
+    }
+  };
   return {
     answer: async (request, address) => {
       if (request.method !== 'POST')
@@ -28,7 +46,7 @@ export function createTokenExchange({ workloads, clock }: { workloads: Workloads
       const bytes = await readBody(request, bodyMaxBytes, tooLarge, pace);
       const form = new URLSearchParams(Buffer.from(bytes).toString('utf8'));
       const { token, ruleName } = readWish(form);
-      const { secret, expiresAtMs, username } = await workloads.exchange(token, { ruleName, address });
+      const { secret, expiresAtMs, username } = await exchange(token, ruleName, address);
       const body = {
         access_token: secret.reveal(),
         issued_token_type: 'urn:ietf:params:oauth:token-type:access_token',
