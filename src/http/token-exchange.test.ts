@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'bun:test';
 import type { Login } from '../auth/logins.ts';
 import type { WorkloadPrincipal } from '../auth/principal.ts';
-import type { ExchangedToken, Workloads } from '../auth/workloads.ts';
+import type { ExchangedToken } from '../auth/workloads.ts';
 import { createFakeClock } from '../lib/clock.ts';
 import { Secret } from '../lib/secret.ts';
 import { OciError } from '../oci/errors.ts';
@@ -13,7 +13,7 @@ function setUp(outcome: (token: string, rule: string | undefined) => Promise<Omi
   const noted: { name: string; address: string | undefined; accepted: Login | undefined }[] = [];
   const workloads = {
     exchange: async (token: string, { ruleName }: { ruleName: string | undefined }) => ({ ...(await outcome(token, ruleName)), principal }),
-  } as Workloads;
+  };
   const clock = createFakeClock();
   const exchange = createTokenExchange({ workloads, clock, noteLogin: (login) => noted.push(login) });
   const send = (form: Record<string, string> | string, headers: Record<string, string> = {}) =>

@@ -19,7 +19,7 @@ const grantType = 'urn:ietf:params:oauth:grant-type:token-exchange';
 const tokenTypes = ['urn:ietf:params:oauth:token-type:jwt', 'urn:ietf:params:oauth:token-type:id_token'];
 
 export function createTokenExchange(options: {
-  workloads: Workloads;
+  workloads: Pick<Workloads, 'exchange'>;
   clock: Clock;
   /** Told of every token that was shown, for the audit. */
   noteLogin: (login: { name: string; address: string | undefined; accepted: Login | undefined }) => void;
