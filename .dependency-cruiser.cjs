@@ -20,7 +20,7 @@ const levels = [
   ['registry'],
   ['jobs'],
   ['api', 'http'],
-  ['identity.ts', 'auditing.ts'],
+  ['identity.ts', 'auditing.ts', 'browsers.ts'],
   ['app.ts'],
   ['cli', 'main.ts'],
 ];

@@ -7,6 +7,7 @@ import { openAuditing } from './auditing.ts';
 import type { AccessPolicy } from './auth/access.ts';
 import { openSecrets, type Secrets } from './auth/master-key.ts';
 import { openFilesystemStore } from './blobs/filesystem.ts';
+import { openBrowsers } from './browsers.ts';
 import type { Config } from './config/config.ts';
 import { shippedEquivalents } from './config/equivalents.ts';
 import { prepareContentQueries } from './db/content.ts';
@@ -228,6 +229,12 @@ async function compose(options: {
     audit: auditing.log,
   });
   const { authentication, tokenService, tokenExchange, programs } = identity;
+  const clients = createClients({
+    externalUrl: config.externalUrl,
+    trustedProxies: config.trustedProxies,
+    hasTls: config.tls !== undefined,
+  });
+  const browsers = openBrowsers({ database, clock, log, identity, clients, call: client.call });
   const lastUse = createLastUse({ database, log });
   const pull = notingUse(createPull({ content, store, check, mirror }), lastUse);
   const offline = createOffline({
@@ -261,15 +268,12 @@ async function compose(options: {
   });
   const settings = createSettings({ database, clock });
   const explain = createExplain({ database, names, mirror, pool, ...(config.externalUrl === undefined ? {} : { externalHost: service }) });
-  const clients = createClients({
-    externalUrl: config.externalUrl,
-    trustedProxies: config.trustedProxies,
-    hasTls: config.tls !== undefined,
-  });
   const arrivals = createArrivals({ clients, externalUrl: config.externalUrl });
   const api = createApi({
     checkLogin: createLoginSelfCheck({ arrivals, externalUrl: config.externalUrl }),
     access: policy,
+    sessions: browsers.sessions,
+    logins: identity.logins,
     projects: createProjects({ database, names, cache: projectCache, changeRegistry: sources.changeRegistry }),
     labels: createLabels(database),
     overview: createOverview({ database, clock, space: store.freeSpace }),
@@ -300,9 +304,10 @@ async function compose(options: {
       distribution,
       tokenService,
       tokenExchange,
-      authentication,
       clients,
       arrivals,
+      door: browsers.door,
+      console: browsers.console,
       api,
       isReady: async () => !isStopping,
       log,
@@ -326,6 +331,7 @@ async function compose(options: {
       await server.stop();
       await schedules.close();
       await identity.close();
+      browsers.stop();
       await offline.close();
       await presets.stop();
       await monitored.stop();

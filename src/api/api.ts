@@ -23,6 +23,7 @@ import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable } fro
 import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
 import { robotRoutes } from './robot-routes.ts';
+import { sessionRoutes } from './session-routes.ts';
 import { sourceRegistryRoutes } from './source-registry-routes.ts';
 import { sourceRoutes } from './source-routes.ts';
 import { systemRoutes } from './system-routes.ts';
@@ -54,6 +55,7 @@ export const standardGroups: readonly RouteGroup[] = [
   tokenRoutes,
   workloadRoutes,
   auditRoutes,
+  sessionRoutes,
 ];
 
 /** Throws when a route lacks its line in the policy table: such a server must not start. */

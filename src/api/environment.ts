@@ -5,8 +5,10 @@ import type { AccessPolicy } from '../auth/access.ts';
 import type { Audit } from '../auth/audit.ts';
 import type { AuditReader } from '../auth/audit-log.ts';
 import type { CliSecrets } from '../auth/cli-secrets.ts';
+import type { Logins } from '../auth/logins.ts';
 import type { Caller } from '../auth/principal.ts';
 import type { Robots } from '../auth/robots.ts';
+import type { Sessions } from '../auth/sessions.ts';
 import type { Workloads } from '../auth/workloads.ts';
 import type { Project } from '../db/projects.ts';
 import type { Log } from '../lib/log.ts';
@@ -26,6 +28,8 @@ import type { PolicyTable } from './policy.ts';
 
 export interface ApiParts {
   readonly access: AccessPolicy;
+  readonly sessions: Sessions;
+  readonly logins: Pick<Logins, 'login'>;
   readonly projects: Projects;
   readonly labels: Labels;
   readonly overview: Overview;

@@ -12,6 +12,7 @@ import { parseRepositoryName } from '../oci/reference.ts';
 import type { ApiEnvironment, ApiParts, ObjectResolver, OwnedObject, RouteGroup } from './environment.ts';
 import { bodyMaxBytes, readJsonText } from './json-body.ts';
 import { describeRequirement, type PolicyTable, policyKey, type Requirement } from './policy.ts';
+import { needsStepUp, requireStepUp } from './step-up.ts';
 
 const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
@@ -37,6 +38,7 @@ export function createGuard(options: {
       const required = table[policyKey(route)];
       if (required === undefined) throw new Error(`${policyKey(route)} has no line in the policy table`);
       await admit(c, required, pathValues(c.req.raw.url, route.path));
+      if (needsStepUp(policyKey(route))) requireStepUp(c.env.caller, parts.sessions.isProved);
     }
     const { raw } = c.req;
     const isStreamed = routes.some((route) => streamed.has(policyKey(route)));

@@ -31,7 +31,7 @@ const valueMaxChars = 512;
 const sortMax = 5;
 
 /** The query parameters of a list without a search. */
-const pagingQuery = {
+export const pagingQuery = {
   page: z
     .string()
     .regex(/^\d{1,7}$/, `must be a whole number from 1 to ${pageMax}`)

@@ -1,5 +1,6 @@
 // Who asks. Rights bind to ids and types, never to names: a user called `robot$x` is a user.
 
+import type { Secret } from '../lib/secret.ts';
 import { compileGrants, type GrantSet } from './grants.ts';
 import { systemAdminActions } from './roles.ts';
 
@@ -45,13 +46,23 @@ export type Principal =
 /** How the caller showed who it is. */
 export type LoginMethod = 'anonymous' | 'password' | 'cli-secret' | 'api-token' | 'robot' | 'session' | 'workload' | 'token' | 'system';
 
+/** The session a browser calls by. */
+export interface CallerSession {
+  readonly id: number;
+  /** When its person last showed who it is; milliseconds since 1970. */
+  readonly provedAtMs: number;
+  /** The answer gives the browser this secret from now on. */
+  readonly renew: (secret: Secret) => void;
+}
+
 /** A principal at the door: how and from where it came. */
 export interface Caller {
   readonly principal: Principal;
   readonly method: LoginMethod;
   /** Of the client, behind trusted proxies too; undefined where it is not known. */
   readonly address?: string;
-  readonly sessionId?: string;
+  /** Of a browser, when the caller is one that is logged in. */
+  readonly session?: CallerSession;
 }
 
 export const anonymous: Principal & { readonly kind: 'anonymous' } = { kind: 'anonymous' };

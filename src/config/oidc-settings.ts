@@ -2,6 +2,7 @@
 // admin API are both read with it. The client's secret is not among them. It opens no file and no connection.
 
 import { z } from 'zod';
+import { quoteValue } from './error.ts';
 import { booleanSetting, plainSetting, setting, textSetting } from './setting.ts';
 
 const claimSetting = (about: string, absent?: string) =>
@@ -83,10 +84,8 @@ export const oidcSettings = z
     ).prefault(false),
     extra_redirect_params: z
       .record(
-        textSetting({ about: 'Parameters added to the redirect to the provider.', expected: 'the name of a parameter' }, (text) =>
-          /^[A-Za-z0-9_.-]{1,100}$/.test(text) && !ownParameters.has(text) ? text : undefined,
-        ),
-        plainSetting({ about: 'Value of such a parameter.', expected: 'a text' }),
+        z.string(),
+        plainSetting({ about: 'Parameters added to the redirect to the provider: the value of each, by its name.', expected: 'a text' }),
       )
       .prefault({}),
     logout: booleanSetting('Logging out here logs out at the provider, too, when it can.').prefault(false),
@@ -100,6 +99,9 @@ export const oidcSettings = z
     const refuse = (key: string, message: string): void => context.addIssue({ code: 'custom', path: [key], message });
     if (typeof value.issuer === 'string' && value.issuer.startsWith('http:') && !value.allow_private)
       refuse('issuer', 'is http://; expected https://, or allow_private: true for a test in a private network');
+    for (const name of Object.keys(value.extra_redirect_params))
+      if (!/^[A-Za-z0-9_.-]{1,100}$/.test(name) || ownParameters.has(name))
+        refuse('extra_redirect_params', `has ${quoteValue(name)}; expected names of parameters that the login does not set itself`);
     if (value.ca !== undefined && value.ca_file !== undefined) refuse('ca', 'is there beside ca_file; expected one of them');
     if (value.groups_claim === undefined && (value.admin_group !== undefined || value.group_filter !== undefined))
       refuse('groups_claim', 'is missing, and groups are named; expected the claim that lists them');

@@ -14,12 +14,14 @@ import { onboardAccount, suspendAccounts } from './directory-accounts.ts';
 import { createAccount } from './identity.ts';
 import { changeIdentityProvider, createIdentityProvider, removeIdentityProvider } from './identity-providers.ts';
 import { changeLabel, createLabel, deleteLabel } from './labels.ts';
+import { createLoginAttempt, takeLoginAttempt } from './login-attempts.ts';
 import { recordLogins, sweepLogins } from './login-traces.ts';
 import { addPins, removePins } from './pins.ts';
 import { changeProject } from './project-words.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
 import { changeRobot, createRobot, deleteRobot } from './robot-commands.ts';
 import { finishRewrap, replaceSealed } from './sealed-columns.ts';
+import { createSession, deleteExpiredSessions, deleteSession, deleteSessions, renewSession, touchSession } from './sessions.ts';
 import { changeSettings } from './settings.ts';
 import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
 import { recordSourceHistory } from './source-history.ts';
@@ -98,6 +100,14 @@ export const commands = {
   deleteWorkloadRule,
   createWorkloadLogin,
   recordCredentialUse,
+  createSession,
+  touchSession,
+  renewSession,
+  deleteSession,
+  deleteSessions,
+  deleteExpiredSessions,
+  createLoginAttempt,
+  takeLoginAttempt,
 };
 
 export type CommandName = keyof typeof commands;

@@ -135,6 +135,12 @@ export async function listProviderAccounts(
   return rows.map((row) => ({ id: row.id, name: row.name, externalId: row.external_id ?? undefined, isDisabled: row.is_disabled === 1 }));
 }
 
+/** The account that the provider knows by this identifier. */
+export async function findExternalAccount(read: Kysely<Schema>, provider: string, externalId: string): Promise<number | undefined> {
+  const query = read.selectFrom('account').select('id').where('provider', '=', provider).where('external_id', '=', externalId);
+  return (await query.executeTakeFirst())?.id;
+}
+
 /** Whether a directory, and nobody else, switched this account off: its next login there may bring it back. */
 export async function isSuspended(read: Kysely<Schema>, id: number): Promise<boolean> {
   const row = await read.selectFrom('account').select('disabled_by').where('id', '=', id).where('is_disabled', '=', 1).executeTakeFirst();

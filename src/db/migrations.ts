@@ -12,6 +12,7 @@ import { addOffline } from './offline-migration.ts';
 import { addProjectWords } from './project-migration.ts';
 import { addIdentityProviders } from './provider-migration.ts';
 import type { Schema } from './schema.ts';
+import { addSessions } from './session-migration.ts';
 import { addSourceHistory } from './source-history.ts';
 
 /** Brings the schema up to date; throws when the database is newer than the program. */
@@ -41,6 +42,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0010-credentials': { up: (db) => addCredentials(db as Kysely<Schema>, dialect) },
     '0014-audit': { up: (db) => addAudit(db as Kysely<Schema>, dialect) },
     '0016-logins': { up: (db) => addLoginTables(db as Kysely<Schema>, dialect) },
+    '0011-sessions': { up: (db) => addSessions(db as Kysely<Schema>, dialect) },
   };
 }
 

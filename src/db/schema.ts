@@ -21,6 +21,7 @@ export type BlobOrigin = 'public' | 'restricted';
 export type TagTrust = 'confirmed' | 'unconfirmed';
 /** Who made a registry or source: the config file, what ships as data, or the admin API. */
 export type SourceOrigin = 'config' | 'preset' | 'api';
+export type LoginPurpose = 'login' | 'step-up' | 'onboard';
 export type WarmupState = 'active' | 'done' | 'failed' | 'cancelled';
 
 export interface Schema {
@@ -457,4 +458,32 @@ export interface Schema {
   };
   /** `head`: the last row. `anchor`: the last row that was removed. */
   audit_chain: { name: 'head' | 'anchor'; id: number; hash: string; at_ms: number };
+  /** A browser that is logged in. */
+  session: {
+    id: Generated<number>;
+    /** SHA-256 of what its cookie holds. */
+    secret_hash: string;
+    account_id: number;
+    /** The account's when it began; another one now ends it. */
+    account_epoch: number;
+    provider: string;
+    address: string | null;
+    user_agent: string;
+    created_at_ms: number;
+    seen_at_ms: number;
+    /** When its person last showed a password, or logged in at the provider. */
+    proved_at_ms: number;
+    expires_at_ms: number;
+  };
+  /** A login through an identity provider that is under way. */
+  login_attempt: {
+    state_hash: string;
+    browser_hash: string;
+    provider: string;
+    purpose: LoginPurpose;
+    session_id: number | null;
+    return_to: string;
+    identity: string | null;
+    expires_at_ms: number;
+  };
 }

@@ -7,12 +7,14 @@ import type { Caller } from '../auth/principal.ts';
 import type { Log } from '../lib/log.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Arrival } from '../upstream/login-problems.ts';
+import type { ApiDoor } from './api-door.ts';
 import type { Arrivals } from './arrivals.ts';
-import type { Authentication } from './authentication.ts';
+import { type Console, isConsolePath } from './console.ts';
 import type { Distribution } from './distribution.ts';
 import { errorResponse, internalError } from './errors.ts';
 import type { MonitoringServer } from './monitoring.ts';
 import { addBase, type Clients, isHost } from './origin.ts';
+import { addSecurityHeaders } from './security-headers.ts';
 import type { TokenExchange } from './token-exchange.ts';
 import type { TokenService } from './token-service.ts';
 
@@ -28,10 +30,11 @@ export interface ServerParts {
   readonly distribution: Distribution;
   readonly tokenService: TokenService;
   readonly tokenExchange?: TokenExchange;
-  readonly authentication: Authentication;
   readonly clients: Clients;
   readonly arrivals: Arrivals;
   readonly api: AdminApi;
+  readonly door: ApiDoor;
+  readonly console: Console;
   readonly isReady: () => Promise<boolean>;
   readonly log: Log;
   readonly monitoring?: Pick<MonitoringServer, 'measure' | 'answer'>;
@@ -124,6 +127,8 @@ function createHandler(parts: ServerParts): (request: Request, server: Bun.Serve
     } catch (error) {
       response = failedAnswer(log, error, method === 'HEAD');
     }
+    if (path.startsWith('/api/') || isConsolePath(path))
+      addSecurityHeaders(response, parts.clients.originOf(request.headers, server.requestIP(request)?.address).startsWith('https:'));
     monitoring?.measure({ method, path, status: response.status, elapsedMs: performance.now() - startMs });
     return response;
   };
@@ -141,12 +146,11 @@ async function route(
   if (path === '/service/token') return parts.tokenService.answer(request, query, address());
   if (path === '/service/exchange' && parts.tokenExchange !== undefined) return parts.tokenExchange.answer(request, address());
   if (path.startsWith('/api/')) {
-    const caller = await parts.authentication.identify(request.headers.get('authorization'), address);
-    // A registry token stands for a few rights in a few repositories, whoever asked for it.
-    if (caller.claims !== undefined)
-      throw new OciError('UNAUTHORIZED', 'a registry token does not open the admin API; use Basic authorization');
-    return parts.api.handle(request, caller, () => parts.arrivals.describe(request.headers, peer()));
+    const { caller, leave } = await parts.door.enter(request, peer);
+    return leave(await parts.api.handle(request, caller, () => parts.arrivals.describe(request.headers, peer())));
   }
+  const page = parts.console.answer(request, path, query, peer);
+  if (page !== undefined) return page;
   const monitored = parts.monitoring?.answer(request, path, query);
   if (monitored !== undefined) return monitored;
   const response = await parts.distribution.handle({

@@ -20,6 +20,7 @@ import { projectListCases } from './project-list-cases.ts';
 import { projectWordsCases } from './project-words-cases.ts';
 import { providerCases } from './provider-cases.ts';
 import { sealedCases } from './sealed-cases.ts';
+import { sessionCases } from './session-cases.ts';
 import { sourceCases } from './source-cases.ts';
 import { sourceHistoryCases } from './source-history-cases.ts';
 import { uploadCases } from './upload-cases.ts';
@@ -56,6 +57,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       credentialCases,
       providerCases,
       loginCases,
+      sessionCases,
       concurrencyCases,
       portCases,
     ])

@@ -1,7 +1,7 @@
 // The contract on identity providers as data.
 
 import { describe, expect, test } from 'bun:test';
-import { type ExternalIdentity, isSuspended, listProviderAccounts } from '../../src/db/directory-accounts.ts';
+import { type ExternalIdentity, findExternalAccount, isSuspended, listProviderAccounts } from '../../src/db/directory-accounts.ts';
 import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
 import { listProviderRows } from '../../src/db/identity-providers.ts';
 import { type Fixture, outcome } from './fixture.ts';
@@ -128,6 +128,7 @@ export function providerCases(now: () => Fixture): void {
       expect(await outcome(onboard(identity))).toBe('DENIED');
       expect(await database.run('suspendAccounts', { provider: 'leavers', ids: [id] })).toBe(0);
       expect(await isSuspended(database.read, id)).toBe(false);
+      expect(await findExternalAccount(database.read, 'leavers', 'nobody of theirs')).toBeUndefined();
       const listed = await listProviderAccounts(database.read, { provider: 'leavers', afterId: 0, max: 10 });
       expect(listed.map((account) => account.name)).toEqual(['leaver']);
       expect(await listProviderAccounts(database.read, { provider: 'leavers', afterId: listed[0]?.id ?? 0, max: 10 })).toEqual([]);

@@ -18,7 +18,7 @@ import {
   readReferenceTrails,
   readTagTrail,
 } from '../../src/db/content.ts';
-import { isSuspended, listProviderAccounts } from '../../src/db/directory-accounts.ts';
+import { findExternalAccount, isSuspended, listProviderAccounts } from '../../src/db/directory-accounts.ts';
 import { prepareAccountQuery, prepareLoginQuery } from '../../src/db/identity.ts';
 import { findLabel, listLabels } from '../../src/db/labels.ts';
 import { migrate } from '../../src/db/migrations.ts';
@@ -30,6 +30,7 @@ import { findContent, getMeta, prepareProjectQueries } from '../../src/db/projec
 import { findRobot, listRobots, prepareRobotLoginQuery, prepareRobotQuery, readProjectNames } from '../../src/db/robots.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { sealedColumns } from '../../src/db/sealed-columns.ts';
+import { countSessions, listSessions, prepareSessionQuery } from '../../src/db/sessions.ts';
 import { readSourceHistory, sumSourceHistory } from '../../src/db/source-history.ts';
 import { kyselyOn } from '../../src/db/sqlite-dialect.ts';
 import { openSqlite } from '../../src/db/sqlite-file.ts';
@@ -266,6 +267,17 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   ],
   changeSettings: [{ values: [{ name: 's', value: '1' }] }],
   removeRepositoryPart: Array.from({ length: 5 }, () => ({ repositoryId: copyId })),
+  createSession: [
+    { secretHash: 'a', accountId: 1, accountEpoch: 0, userAgent: '', expiresAtMs: 1, replaces: 'b' },
+    { secretHash: 'b', accountId: 1, accountEpoch: 0, userAgent: '', expiresAtMs: 1 },
+  ],
+  touchSession: [{ id: 1 }],
+  renewSession: [{ id: 1, secretHash: 'c' }],
+  deleteSession: [{ id: 1 }, { id: 1, accountId: 1 }],
+  deleteSessions: [{ accountId: 1 }, { accountId: 1, exceptId: 1 }],
+  deleteExpiredSessions: [{ idleMs: 1 }],
+  createLoginAttempt: [{ stateHash: 's', browserHash: 'b', provider: 'p', purpose: 'login', returnTo: '/', lifeMs: 1 }],
+  takeLoginAttempt: [{ stateHash: 's', browserHash: 'b' }],
 };
 
 for (const name of Object.keys(samples) as CommandName[]) {
@@ -315,6 +327,7 @@ test('the prepared queries scan no table', () => {
   prepareRulesOfIssuerQuery(preparer);
   prepareRuleQuery(preparer);
   prepareWorkloadLoginQuery(preparer);
+  prepareSessionQuery(preparer);
   expect(texts.length).toBeGreaterThanOrEqual(10);
   // The mirror of a registry is looked up among projects, which are few, and its answer is kept.
   const projects = texts.filter((sql) => sql.includes('"registry" = ?'));
@@ -384,12 +397,16 @@ test('lists and trails scan no table and sort nothing', async () => {
   expect(await badSteps(() => findWorkloadRule(trx, 1))).toEqual([]);
   for (const projectId of [1, undefined])
     expect(await badSteps(() => listLabels({ read: trx, dialect: 'sqlite' }, { projectId, wish }))).toEqual([]);
+  for (const more of [{}, { accountId: 1 }, { accountId: 1, offset: 5 }])
+    expect(await badSteps(() => listSessions(trx, { limit: 10, ...more }))).toEqual([]);
+  expect(await badSteps(() => countSessions(trx, 1))).toEqual([]);
   // One manifest's references, sorted by kind: as many as it has.
   // The sample of a registry starts at its project; projects are few.
   const sample = await badSteps(() => findCachedSample(trx, 'm', 1000));
   expect(sample.filter((step) => !step.startsWith('SCAN project'))).toEqual([]);
   const trails = await badSteps(() => readReferenceTrails(trx, 'p/r', digest('image')));
   expect(trails.filter((step) => !step.startsWith('USE TEMP B-TREE'))).toEqual([]);
+  expect(await badSteps(() => findExternalAccount(trx, 'i', 'e'))).toEqual([]);
   expect(await badSteps(() => listProviderAccounts(trx, { provider: 'i', afterId: 1, max: 10 }))).toEqual([]);
   expect(await badSteps(() => isSuspended(trx, 1))).toEqual([]);
   for (const everything of [true, false]) {
