@@ -271,6 +271,7 @@ async function compose(options: {
   const arrivals = createArrivals({ clients, externalUrl: config.externalUrl });
   const api = createApi({
     checkLogin: createLoginSelfCheck({ arrivals, externalUrl: config.externalUrl }),
+    ...identity.people,
     access: policy,
     sessions: browsers.sessions,
     logins: identity.logins,

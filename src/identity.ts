@@ -11,6 +11,7 @@ import { createIdentityProviders, type IdentityProviders } from './auth/identity
 import { createLdapDirectories, type LdapDirectories } from './auth/ldap-directories.ts';
 import { createLogins, type Logins } from './auth/logins.ts';
 import { createPasswords } from './auth/passwords.ts';
+import { createPeople, type People } from './auth/people.ts';
 import { createPrincipals, type Principals } from './auth/principals.ts';
 import { createProgramLogins, type ProgramLogins } from './auth/program-logins.ts';
 import { databaseKeyStore, openTokenKeys, type TokenKeys } from './auth/token-keys.ts';
@@ -37,6 +38,7 @@ export interface Identity {
   readonly tokenKeys: TokenKeys;
   readonly authentication: Authentication;
   readonly tokenService: TokenService;
+  readonly people: People;
   readonly providers: IdentityProviders;
   readonly directories: LdapDirectories;
   /** Ends what runs by itself. */
@@ -113,6 +115,7 @@ export async function openIdentity(options: {
     authentication: createAuthentication({ tokens, logins, policy, principals }),
     programs,
     tokenExchange: createTokenExchange({ workloads: programs.workloads, clock, noteLogin: options.audit.noteLogin }),
+    people: createPeople({ database, passwords, principals, providers: providers.list }),
     tokenService: createTokenService({ tokens, logins, policy, names, service }),
     providers,
     directories,

@@ -10,24 +10,29 @@ import { createAuditHook } from './audit-hook.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { configurationRoutes } from './configuration-routes.ts';
 import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environment.ts';
+import { groupRoutes } from './group-routes.ts';
 import { createGuard } from './guard.ts';
 import { historyRoutes } from './history-routes.ts';
 import { labelRoutes } from './label-routes.ts';
 import { loginCheckRoutes } from './login-check-routes.ts';
+import { memberRoutes } from './member-routes.ts';
 import { metadataRoutes } from './metadata-routes.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
 import { offlineGroups } from './offline-routes.ts';
 import { describeApi } from './openapi.ts';
 import { overviewRoutes } from './overview-routes.ts';
+import { permissionRoutes } from './permission-routes.ts';
 import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable } from './policy.ts';
 import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
 import { robotRoutes } from './robot-routes.ts';
+import { roleRoutes } from './role-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { sourceRegistryRoutes } from './source-registry-routes.ts';
 import { sourceRoutes } from './source-routes.ts';
 import { systemRoutes } from './system-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
+import { userRoutes } from './user-routes.ts';
 import { workloadRoutes } from './workload-routes.ts';
 
 export interface Api {
@@ -56,6 +61,11 @@ export const standardGroups: readonly RouteGroup[] = [
   workloadRoutes,
   auditRoutes,
   sessionRoutes,
+  permissionRoutes,
+  userRoutes,
+  memberRoutes,
+  groupRoutes,
+  roleRoutes,
 ];
 
 /** Throws when a route lacks its line in the policy table: such a server must not start. */

@@ -6,6 +6,7 @@ import type { Audit } from '../auth/audit.ts';
 import type { AuditReader } from '../auth/audit-log.ts';
 import type { CliSecrets } from '../auth/cli-secrets.ts';
 import type { Logins } from '../auth/logins.ts';
+import type { People } from '../auth/people.ts';
 import type { Caller } from '../auth/principal.ts';
 import type { Robots } from '../auth/robots.ts';
 import type { Sessions } from '../auth/sessions.ts';
@@ -26,7 +27,7 @@ import type { LoginReport } from '../upstream/login-check.ts';
 import type { Arrival } from '../upstream/login-problems.ts';
 import type { PolicyTable } from './policy.ts';
 
-export interface ApiParts {
+export interface ApiParts extends People {
   readonly access: AccessPolicy;
   readonly sessions: Sessions;
   readonly logins: Pick<Logins, 'login'>;

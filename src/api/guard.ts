@@ -11,9 +11,15 @@ import { OciError } from '../oci/errors.ts';
 import { parseRepositoryName } from '../oci/reference.ts';
 import type { ApiEnvironment, ApiParts, ObjectResolver, OwnedObject, RouteGroup } from './environment.ts';
 import { bodyMaxBytes, readJsonText } from './json-body.ts';
-import { describeRequirement, type PolicyTable, policyKey, type Requirement } from './policy.ts';
+import { apiPrefix, describeRequirement, type PolicyTable, policyKey, type Requirement } from './policy.ts';
 import { needsStepUp, requireStepUp } from './step-up.ts';
 
+const openBeforeChoosing: ReadonlySet<string> = new Set([
+  `GET ${apiPrefix}/users/current`,
+  // What the path of the one above matches too.
+  `GET ${apiPrefix}/users/{user_id}`,
+  `PUT ${apiPrefix}/users/{user_id}/password`,
+]);
 const methodsWithBody: ReadonlySet<string> = new Set(['POST', 'PUT', 'PATCH']);
 
 type Guarded = Context<ApiEnvironment>;
@@ -37,6 +43,7 @@ export function createGuard(options: {
     for (const route of routes) {
       const required = table[policyKey(route)];
       if (required === undefined) throw new Error(`${policyKey(route)} has no line in the policy table`);
+      requireChosenPassword(c.env.caller, policyKey(route), required);
       await admit(c, required, pathValues(c.req.raw.url, route.path));
       if (needsStepUp(policyKey(route))) requireStepUp(c.env.caller, parts.sessions.isProved);
     }
@@ -110,6 +117,12 @@ export function createGuard(options: {
     if (!isSeen) throw new OciError('NOT_FOUND', absent);
     throw new OciError('DENIED', `you may not do this (${action})`);
   }
+}
+
+/** Who must choose another password may do that, and see who it is. */
+function requireChosenPassword({ principal }: Caller, key: string, required: Requirement): void {
+  if (principal.kind !== 'user' || principal.mustChangePassword !== true || required === 'public' || openBeforeChoosing.has(key)) return;
+  throw new OciError('DENIED', `choose another password first: PUT ${apiPrefix}/users/${principal.id}/password`);
 }
 
 function requireLogin(caller: Caller): void {

@@ -2,6 +2,7 @@
 // the server uses itself, the `$` of robots, the colon that ends a name in Basic (RFC 7617), what cannot be seen.
 
 import { foldName } from '../db/identity.ts';
+import { OciError } from '../oci/errors.ts';
 
 const nameMaxLength = 255;
 
@@ -16,6 +17,22 @@ export function accountNameProblem(name: string): string | undefined {
   if (problem !== undefined) return problem;
   if (forbidden.test(name)) return 'may not have any of , ~ # % $ : " \\ / < > + in it';
   return reserved.has(foldName(name)) ? 'is reserved' : undefined;
+}
+
+/** The name in NFC; BAD_REQUEST when it cannot be one. */
+export function requireAccountName(text: string): string {
+  const name = text.normalize('NFC');
+  const problem = accountNameProblem(name);
+  if (problem !== undefined) throw new OciError('BAD_REQUEST', `username: ${problem}`);
+  return name;
+}
+
+/** A group's or role's name in NFC; BAD_REQUEST, naming the field, when it cannot be one. */
+export function requirePlainName(text: string, field: string): string {
+  const name = text.normalize('NFC');
+  const problem = nameProblem(name);
+  if (problem !== undefined) throw new OciError('BAD_REQUEST', `${field}: ${problem}`);
+  return name;
 }
 
 function nameProblem(name: string): string | undefined {

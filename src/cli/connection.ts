@@ -1,5 +1,5 @@
-// Which server a command speaks to, and as whom: from options, environment, the configuration of the server, in this order.
-// The configuration is read only when something is not said otherwise. A password must never come from the command line, where others see it.
+// Which server a command speaks to, and as whom: from options, environment, what `breakwater login` kept, the configuration of the server, in this
+// order. The configuration is read only when something is not said otherwise. A password must never come from the command line, where others see it.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,11 +7,12 @@ import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/error.ts';
 import { Secret } from '../lib/secret.ts';
 import { CommandFailure } from './failure.ts';
+import { readStoredLogins, type StoredLogin } from './stored-logins.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface ConnectionOptions {
   readonly url?: string;
-  readonly user: string;
+  readonly user?: string;
   readonly passwordFile?: string;
   readonly caFile?: string;
   readonly insecure?: boolean;
@@ -40,12 +41,34 @@ export async function resolveConnection(options: ConnectionOptions, { env }: Ter
     return known;
   };
   const given = options.url ?? (env['BREAKWATER_URL'] || undefined);
+  const named = given === undefined ? undefined : parseUrl(given, options.url === undefined ? 'BREAKWATER_URL' : '--url');
+  const kept = findStoredLogin(options, env, named);
+  const url = named ?? kept?.url ?? urlOf(await config());
+  const user = options.user ?? (env['BREAKWATER_USER'] || undefined) ?? kept?.login.user ?? adminUser;
+  const caFile = options.caFile ?? kept?.login.caFile;
   return {
-    url: given === undefined ? urlOf(await config()) : parseUrl(given, options.url === undefined ? 'BREAKWATER_URL' : '--url'),
-    user: options.user,
-    password: await findPassword(options, env, config),
-    tls: { insecure: options.insecure === true, ...(options.caFile === undefined ? {} : { ca: readText(options.caFile, '--ca-file') }) },
+    url,
+    user,
+    password: await findPassword({ ...options, user }, env, config, kept?.login),
+    tls: {
+      insecure: options.insecure === true || kept?.login.insecure === true,
+      ...(caFile === undefined ? {} : { ca: readText(caFile, '--ca-file') }),
+    },
   };
+}
+
+/** The login kept for this address; without one, that of the last login, unless a server of this machine is meant. */
+function findStoredLogin(
+  options: ConnectionOptions,
+  env: Terminal['env'],
+  url: string | undefined,
+): { readonly url: string; readonly login: StoredLogin } | undefined {
+  const isLocal = [options.data, options.config, env['BREAKWATER_DATA'], env['BREAKWATER_CONFIG']].some((value) => (value ?? '') !== '');
+  if (url === undefined && isLocal) return undefined;
+  const { current, logins } = readStoredLogins(env);
+  const wanted = url ?? current;
+  const login = wanted === undefined ? undefined : logins.get(wanted);
+  return wanted === undefined || login === undefined ? undefined : { url: wanted, login };
 }
 
 /** The configuration of the server on this machine. A CommandFailure that says how to do without when it cannot be read. */
@@ -63,14 +86,17 @@ export async function loadServerConfig(options: ConnectionOptions, env: Terminal
 }
 
 async function findPassword(
-  options: ConnectionOptions,
+  options: ConnectionOptions & { readonly user: string },
   env: Terminal['env'],
   config: () => Promise<Config>,
+  kept: StoredLogin | undefined,
 ): Promise<Secret | CommandFailure> {
   if (options.passwordFile !== undefined) return new Secret(readText(options.passwordFile, '--password-file').replace(/\r?\n$/, ''));
   const fromEnv = env['BREAKWATER_PASSWORD'];
   if (fromEnv !== undefined && fromEnv !== '') return new Secret(fromEnv);
-  const hint = 'name one with --password-file FILE, or put it into the environment variable BREAKWATER_PASSWORD';
+  if (kept !== undefined && kept.user === options.user) return kept.password;
+  const hint =
+    'log in with `breakwater login`, name one with --password-file FILE, or put it into the environment variable BREAKWATER_PASSWORD';
   if (options.user !== adminUser) return new CommandFailure(`there is no password for the user ${options.user}`, { hint });
   const file = join(options.data ?? (await config()).dataDir, adminPasswordFile);
   try {
@@ -97,7 +123,8 @@ function urlOf(config: Config): string {
   return `${config.tls === undefined ? 'http' : 'https'}://${host}:${port}`;
 }
 
-function parseUrl(text: string, origin: string): string {
+/** The address as it is compared and kept; CommandFailure when it is none. */
+export function parseUrl(text: string, origin: string): string {
   const url = /^https?:\/\//i.test(text) ? URL.parse(text) : null;
   if (url === null || url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '') {
     const shown = text.replace(/\/\/[^/]*@/g, '//***@').slice(0, 100);

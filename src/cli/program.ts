@@ -10,6 +10,7 @@ import type { ConfigOptions } from './config.ts';
 import { addCredentialCommands } from './credential-program.ts';
 import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
+import { addPeopleCommands } from './people-program.ts';
 import type { CheckOptions, ShowOptions } from './presets.ts';
 import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
 import { addSecretCommands } from './secrets-program.ts';
@@ -70,6 +71,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addServe(program, terminal);
   addConfig(program, terminal);
   addProject(program, terminal);
+  addPeopleCommands(program, terminal, { withServer, examples });
   addSources(program, terminal);
   addPresets(program, terminal);
   addMirror(program, terminal);
@@ -299,9 +301,15 @@ function withServer(command: Command): Command {
   return command
     .addOption(json())
     .optionsGroup('Server:')
-    .option('--url <url>', 'address of the server (BREAKWATER_URL; default: from its configuration, else http://127.0.0.1:5000)')
-    .option('--user <name>', 'user to log in as', 'admin')
-    .option('--password-file <file>', 'file with the password (else BREAKWATER_PASSWORD, else admin.password in the data folder)')
+    .option(
+      '--url <url>',
+      'address of the server (BREAKWATER_URL; default: of `breakwater login`, from its configuration, else http://127.0.0.1:5000)',
+    )
+    .option('--user <name>', 'user to log in as (BREAKWATER_USER; default: of `breakwater login`, else admin)')
+    .option(
+      '--password-file <file>',
+      'file with the password (else BREAKWATER_PASSWORD, `breakwater login`, admin.password in the data folder)',
+    )
     .option('--data <dir>', 'data folder of the server (BREAKWATER_DATA; default ./data)')
     .option('--config <file>', 'config file of the server (BREAKWATER_CONFIG)')
     .option('--ca-file <file>', 'PEM file of the certificate authority to trust')

@@ -1,6 +1,7 @@
 // Every write there is, by name. A command is `(context, args) => result`: it runs inside one transaction, does no I/O of its own, and its
 // arguments and result can be cloned between threads. It throws OciError for what a client did wrong.
 
+import { addAccount, changeAccount, deleteAccount, rescueAccount, setAccountFlags, setAccountPassword } from './account-commands.ts';
 import { createAccountSecret, deleteAccountSecret } from './account-secrets.ts';
 import { adoptBlob } from './archive-commands.ts';
 import { createTag, deleteArtifact, describeRepository, removeRepositoryPart } from './artifact-commands.ts';
@@ -11,15 +12,18 @@ import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTa
 import type { CommandContext } from './context.ts';
 import { recordCredentialUse } from './credential-use.ts';
 import { onboardAccount, suspendAccounts } from './directory-accounts.ts';
+import { addGroup, addToGroup, deleteGroup, removeFromGroup, renameGroup } from './group-commands.ts';
 import { createAccount } from './identity.ts';
 import { changeIdentityProvider, createIdentityProvider, removeIdentityProvider } from './identity-providers.ts';
 import { changeLabel, createLabel, deleteLabel } from './labels.ts';
 import { createLoginAttempt, takeLoginAttempt } from './login-attempts.ts';
 import { recordLogins, sweepLogins } from './login-traces.ts';
+import { addMember, changeMember, removeMember } from './member-commands.ts';
 import { addPins, removePins } from './pins.ts';
 import { changeProject } from './project-words.ts';
 import { createProject, deleteProject, ensureMirrorProject, ensureRepository, setMeta } from './projects.ts';
 import { changeRobot, createRobot, deleteRobot } from './robot-commands.ts';
+import { addGrantRule, addRole, changeRole, deleteRole, removeGrantRule } from './role-commands.ts';
 import { finishRewrap, replaceSealed } from './sealed-columns.ts';
 import { createSession, deleteExpiredSessions, deleteSession, deleteSessions, renewSession, touchSession } from './sessions.ts';
 import { changeSettings } from './settings.ts';
@@ -108,6 +112,25 @@ export const commands = {
   deleteExpiredSessions,
   createLoginAttempt,
   takeLoginAttempt,
+  addAccount,
+  changeAccount,
+  setAccountPassword,
+  setAccountFlags,
+  deleteAccount,
+  rescueAccount,
+  addMember,
+  changeMember,
+  removeMember,
+  addGroup,
+  renameGroup,
+  deleteGroup,
+  addToGroup,
+  removeFromGroup,
+  addRole,
+  changeRole,
+  deleteRole,
+  addGrantRule,
+  removeGrantRule,
 };
 
 export type CommandName = keyof typeof commands;

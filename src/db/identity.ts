@@ -6,6 +6,7 @@ import type { CommandContext } from './context.ts';
 import type { Preparer } from './prepared.ts';
 import type { Schema } from './schema.ts';
 
+/** The provider of accounts and groups that are of this server alone. */
 export const localProvider = 'local';
 
 export interface Account {

@@ -2,6 +2,7 @@
 // edited. A database that holds a step this program does not know is refused: an older program never opens a newer schema.
 
 import { type Kysely, type Migration, type MigrationProvider, Migrator, sql } from 'kysely';
+import { addAccess } from './access-migration.ts';
 import { addArtifacts } from './artifact-migration.ts';
 import { addAudit } from './audit-migration.ts';
 import type { Dialect } from './context.ts';
@@ -28,6 +29,11 @@ export async function migrate(db: Kysely<Schema>, dialect: Dialect): Promise<voi
   throw error;
 }
 
+/** The newest step that this program knows. */
+export function latestMigration(dialect: Dialect): string {
+  return Object.keys(migrations(dialect)).toSorted().at(-1) ?? '';
+}
+
 function migrations(dialect: Dialect): Record<string, Migration> {
   return {
     '0001-first': { up: (db) => first(db as Kysely<Schema>, dialect) },
@@ -43,6 +49,7 @@ function migrations(dialect: Dialect): Record<string, Migration> {
     '0014-audit': { up: (db) => addAudit(db as Kysely<Schema>, dialect) },
     '0016-logins': { up: (db) => addLoginTables(db as Kysely<Schema>, dialect) },
     '0011-sessions': { up: (db) => addSessions(db as Kysely<Schema>, dialect) },
+    '0017-access': { up: (db) => addAccess(db as Kysely<Schema>, dialect) },
   };
 }
 

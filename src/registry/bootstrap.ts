@@ -6,7 +6,8 @@ import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Secrets } from '../auth/master-key.ts';
-import { hashPassword, passwordMaxBytes } from '../auth/passwords.ts';
+import { passwordProblem } from '../auth/password-rules.ts';
+import { hashPassword } from '../auth/passwords.ts';
 import { readSecretFile, writeSecretFile } from '../auth/secret-file.ts';
 import type { Config } from '../config/config.ts';
 import type { Database } from '../db/database.ts';
@@ -15,29 +16,6 @@ import { getMeta } from '../db/projects.ts';
 import type { SeedReport } from '../db/source-seeds.ts';
 import { seedsOf } from './source-values.ts';
 
-/** Of at least eight characters, without what is put behind them (`password1!`, `admin2024`). */
-const weakWords: ReadonlySet<string> = new Set([
-  'abcdefgh',
-  'admin',
-  'administrator',
-  'breakwater',
-  'changeit',
-  'changeme',
-  'docker',
-  'harbor',
-  'iloveyou',
-  'letmein',
-  'passw0rd',
-  'password',
-  'qwerty',
-  'qwertyui',
-  'qwertyuiop',
-  'registry',
-  'secret',
-  'test',
-  'welcome',
-]);
-const passwordMinLength = 8;
 export const adminPasswordFile = 'admin.password';
 
 export interface Bootstrapped {
@@ -96,7 +74,7 @@ async function createAdmin({
 }): Promise<string | undefined> {
   const file = join(config.dataDir, adminPasswordFile);
   if (adminPassword !== undefined) {
-    requireGoodPassword(adminPassword, 'BREAKWATER_ADMIN_PASSWORD');
+    requireUsable(adminPassword, 'BREAKWATER_ADMIN_PASSWORD');
     await database.run('createAccount', { name: 'admin', passwordHash: await hashPassword(adminPassword), isAdmin: true });
     // A boot that broke off may have left one that opens nothing now.
     rmSync(file, { force: true });
@@ -104,23 +82,14 @@ async function createAdmin({
   }
   // The file comes first: a crash between the two finds it again.
   const known = readSecretFile(file);
-  if (known !== undefined) requireGoodPassword(known, file);
+  if (known !== undefined) requireUsable(known, file);
   const password = known ?? randomBytes(16).toString('base64url');
   if (known === undefined) writeSecretFile(file, password);
   await database.run('createAccount', { name: 'admin', passwordHash: await hashPassword(password), isAdmin: true });
   return password;
 }
 
-function requireGoodPassword(password: string, where: string): void {
-  if (password.length < passwordMinLength || isWidelyKnown(password)) {
-    throw new Error(
-      `${where} is too short or widely known; use at least ${passwordMinLength} characters, or leave it out to have one made`,
-    );
-  }
-  if (Buffer.byteLength(password) > passwordMaxBytes) throw new Error(`${where} has more than ${passwordMaxBytes} bytes`);
-}
-
-function isWidelyKnown(password: string): boolean {
-  const word = password.toLowerCase().replace(/[^a-z]+$/, '');
-  return (word === '' && password.length < 16) || weakWords.has(word) || /^(.{1,4})\1+$/.test(password);
+function requireUsable(password: string, where: string): void {
+  const problem = passwordProblem(password, 'admin');
+  if (problem !== undefined) throw new Error(`${where} ${problem}; or leave it out to have one made`);
 }

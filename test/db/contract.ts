@@ -2,6 +2,7 @@
 // at once, and what is left after closing.
 
 import { afterAll, beforeAll, describe } from 'bun:test';
+import { accountCases } from './account-cases.ts';
 import { artifactCases } from './artifact-cases.ts';
 import { auditCases } from './audit-cases.ts';
 import { blobCases } from './blob-cases.ts';
@@ -19,6 +20,7 @@ import { projectCases } from './project-cases.ts';
 import { projectListCases } from './project-list-cases.ts';
 import { projectWordsCases } from './project-words-cases.ts';
 import { providerCases } from './provider-cases.ts';
+import { rightsCases } from './rights-cases.ts';
 import { sealedCases } from './sealed-cases.ts';
 import { sessionCases } from './session-cases.ts';
 import { sourceCases } from './source-cases.ts';
@@ -41,6 +43,8 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
     for (const cases of [
       auditCases,
       projectCases,
+      accountCases,
+      rightsCases,
       projectListCases,
       projectWordsCases,
       labelCases,

@@ -47,10 +47,13 @@ import {
 } from '../../src/db/workload-rules.ts';
 import { auditRow } from './audit-cases.ts';
 import { child, digest, layer, manifest, storedImage } from './fixture.ts';
+import { accountLists, peopleLists, peopleSamples } from './people-plans.ts';
 import { source } from './source-cases.ts';
 
 /** Open sessions, registries and their sources, pinned images and warm-up runs are limited in number; values of an insert are no table. */
 const mayScan = [
+  /^SCAN account USING INDEX account_admin/,
+  /^SCAN (role|user_group)\b/,
   /^SCAN label USING INDEX label_global/,
   /^SCAN setting\b/,
   /^SCAN upload USING COVERING INDEX/,
@@ -133,6 +136,7 @@ const workloadRule = {
 const copyId = 2;
 const copied = storedImage('a', 'b');
 const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
+  ...peopleSamples,
   recordAudit: [{ rows: [auditRow(), auditRow()] }],
   removeOldAudit: [
     { beforeMs: 1, max: 10, actor: 'x' },
@@ -352,6 +356,11 @@ test('pages of the audit log come from an index, whatever they are asked for by'
     expect(await badSteps(() => listAudit(reader, { ...wish, descending, conditions: range }))).toEqual([]);
   }
   expect(await badSteps(() => readAuditRows(trx, { afterId: 3, limit: 10 }))).toEqual([]);
+});
+
+test('lists of people scan no table and sort nothing; a part of a name is looked for among all', async () => {
+  for (const list of peopleLists(trx)) expect(await badSteps(list)).toEqual([]);
+  for (const list of accountLists(trx)) expect((await badSteps(list)).filter((step) => !/^SCAN account\b/.test(step))).toEqual([]);
 });
 
 test('lists and trails scan no table and sort nothing', async () => {
