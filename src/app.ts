@@ -27,6 +27,7 @@ import { openIdentity } from './identity.ts';
 import { startWarmSchedules } from './jobs/warm-schedule.ts';
 import { systemClock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
+import { createAdminContent } from './registry/admin-content.ts';
 import { createBlobCheck } from './registry/blob-check.ts';
 import { bootstrap, requireOwnStore } from './registry/bootstrap.ts';
 import { createCatalog } from './registry/catalog.ts';
@@ -280,6 +281,7 @@ async function compose(options: {
     overview: createOverview({ database, clock, space: store.freeSpace }),
     settings,
     configurationParts: [],
+    ...createAdminContent({ database, content, store, repositories, policy }),
     explain,
     offline,
     sources,

@@ -6,6 +6,8 @@ import { HTTPException } from 'hono/http-exception';
 import type { Caller } from '../auth/principal.ts';
 import { OciError } from '../oci/errors.ts';
 import type { Arrival } from '../upstream/login-problems.ts';
+import { artifactPartRoutes } from './artifact-part-routes.ts';
+import { artifactRoutes } from './artifact-routes.ts';
 import { createAuditHook } from './audit-hook.ts';
 import { auditRoutes } from './audit-routes.ts';
 import { configurationRoutes } from './configuration-routes.ts';
@@ -25,6 +27,7 @@ import { permissionRoutes } from './permission-routes.ts';
 import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable } from './policy.ts';
 import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
+import { repositoryRoutes } from './repository-routes.ts';
 import { robotRoutes } from './robot-routes.ts';
 import { roleRoutes } from './role-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
@@ -49,6 +52,9 @@ export const standardGroups: readonly RouteGroup[] = [
   labelRoutes,
   overviewRoutes,
   configurationRoutes,
+  repositoryRoutes,
+  artifactRoutes,
+  artifactPartRoutes,
   sourceRoutes,
   sourceRegistryRoutes,
   presetRoutes,

@@ -14,6 +14,7 @@ import type { Workloads } from '../auth/workloads.ts';
 import type { Project } from '../db/projects.ts';
 import type { Log } from '../lib/log.ts';
 import type { OciError, OciErrorCode } from '../oci/errors.ts';
+import type { Artifacts } from '../registry/artifacts.ts';
 import type { Explain } from '../registry/explain.ts';
 import type { History } from '../registry/history.ts';
 import type { Labels } from '../registry/labels.ts';
@@ -21,6 +22,7 @@ import type { Offline } from '../registry/offline.ts';
 import type { Overview } from '../registry/overview.ts';
 import type { PresetUpdates } from '../registry/preset-updates.ts';
 import type { Projects } from '../registry/projects.ts';
+import type { RepositoryCatalog } from '../registry/repository-catalog.ts';
 import type { Settings } from '../registry/settings.ts';
 import type { Sources } from '../registry/sources.ts';
 import type { LoginReport } from '../upstream/login-check.ts';
@@ -37,6 +39,8 @@ export interface ApiParts extends People {
   readonly settings: Settings;
   /** Settings that are kept elsewhere and that Harbor's clients change through `/configurations`. */
   readonly configurationParts: readonly ConfigurationPart[];
+  readonly repositories: RepositoryCatalog;
+  readonly artifacts: Artifacts;
   readonly explain: Explain;
   readonly offline: Offline;
   readonly sources: Sources;

@@ -1,6 +1,7 @@
 // Schema step: what listings need beside the manifests, kept up to date by the commands that change content, so that no list counts rows.
 //
 //   artifact    one narrow row for each manifest: listed by time without touching a manifest's bytes
+//   artifact_label  labels it carries
 //   repository  artifact_count (listed artifacts), pull_count, description, updated_at_ms
 
 import { type Kysely, sql } from 'kysely';
@@ -33,6 +34,10 @@ export async function addArtifacts(db: Kysely<Schema>, dialect: Dialect): Promis
     sql`create index artifact_tagged on artifact (repository_id, pushed_at_ms, manifest_id) where is_listed = 1 and tag_count > 0`,
     sql`create index artifact_project on artifact (project_id, pushed_at_ms, manifest_id) where is_listed = 1`,
     sql`create index artifact_subject on artifact (repository_id, subject_digest, manifest_id) where subject_digest is not null`,
+    sql`create table artifact_label (
+      manifest_id ${number} not null references artifact (manifest_id) on delete cascade,
+      label_id ${number} not null references label (id) on delete cascade, primary key (manifest_id, label_id))`,
+    sql`create index artifact_label_label on artifact_label (label_id)`,
     // The tags of one artifact, newest first; it also serves what asks for a digest alone.
     sql`drop index tag_digest`,
     sql`create index tag_digest on tag (repository_id, digest, pushed_at_ms, id)`,

@@ -6,6 +6,7 @@ import { createAccountSecret, deleteAccountSecret } from './account-secrets.ts';
 import { adoptBlob } from './archive-commands.ts';
 import { createTag, deleteArtifact, describeRepository, removeRepositoryPart } from './artifact-commands.ts';
 import { copyArtifact } from './artifact-copy.ts';
+import { addArtifactLabel, removeArtifactLabel } from './artifact-labels.ts';
 import { recordAudit, removeOldAudit } from './audit-commands.ts';
 import { deleteBlob, linkBlob, mountBlob, recordBlob } from './blob-commands.ts';
 import { deleteManifest, deleteTag, putManifest, recordListedReferrers, recordTagCheck, recordTagRemoval } from './content-commands.ts';
@@ -67,6 +68,8 @@ export const commands = {
   deleteArtifact,
   removeRepositoryPart,
   copyArtifact,
+  addArtifactLabel,
+  removeArtifactLabel,
   deleteBlob,
   recordSourceHistory,
   reconcileSources,

@@ -116,7 +116,7 @@ function taken(name: string): OciError {
   return new OciError('CONFLICT', `there is a label named ${name} already`);
 }
 
-function toLabel(row: Omit<Schema['label'], 'id'> & { id: number }): Label {
+export function toLabel(row: Omit<Schema['label'], 'id'> & { id: number }): Label {
   return {
     id: row.id,
     name: row.name,

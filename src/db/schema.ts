@@ -133,6 +133,7 @@ export interface Schema {
     pushed_at_ms: number;
     pulled_at_ms: number | null;
   };
+  artifact_label: { manifest_id: number; label_id: number };
   manifest_ref: {
     manifest_id: number;
     /** The manifest's: so that a digest that every repository refers to is found in one of them at once. */

@@ -24,6 +24,22 @@ export function artifactKind(manifest: { readonly mediaType: string; readonly co
   return configType.exec(manifest.configMediaType ?? '')?.[1]?.toUpperCase() ?? 'UNKNOWN';
 }
 
+const accessoryTypes: Readonly<Record<string, string>> = {
+  'application/vnd.dev.cosign.artifact.sig.v1+json': 'signature.cosign',
+  'application/vnd.dev.cosign.simplesigning.v1+json': 'signature.cosign',
+  'application/vnd.dev.sigstore.bundle.v0.3+json': 'signature.cosign',
+  'application/vnd.cncf.notary.signature': 'signature.notation',
+  'application/vnd.goharbor.harbor.sbom.v1': 'harbor.sbom',
+  'application/vnd.nydus.image.manifest.v1+json': 'accelerator.nydus',
+};
+
+/** Harbor's type of an accessory, by its artifact type; one found by cosign's tag is a signature unless the tag says otherwise. */
+export function accessoryKind(accessory: { readonly artifactType: string | null; readonly tag?: string }): string {
+  const known = accessoryTypes[accessory.artifactType ?? ''];
+  if (known !== undefined) return known;
+  return accessory.tag?.endsWith('.sig') === true ? 'signature.cosign' : 'subject.accessory';
+}
+
 const cosignTag = /^(sha256|sha512)-([0-9a-f]{64,128})\.(sig|att|sbom)$/;
 
 /** The digest that a tag of cosign's scheme (`sha256-<hex>.sig`) speaks of; undefined for any other tag. */

@@ -5,6 +5,9 @@ import type { Database as SqliteFile } from 'bun:sqlite';
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import type { Kysely } from 'kysely';
 import { listAccountSecrets, prepareSecretQuery } from '../../src/db/account-secrets.ts';
+import { readLabelsOf } from '../../src/db/artifact-labels.ts';
+import { findArtifact, findTaggedDigest, listAccessoryPage, listArtifactPage, readManifestIds } from '../../src/db/artifact-lists.ts';
+import { listArtifactTags, readTagsOf } from '../../src/db/artifact-tags.ts';
 import { listAudit, readAuditRows } from '../../src/db/audit.ts';
 import { findCachedSample } from '../../src/db/canaries.ts';
 import { type CommandArguments, type CommandName, commands, runCommand } from '../../src/db/commands.ts';
@@ -27,6 +30,7 @@ import { compileTemplate, type Preparer } from '../../src/db/prepared.ts';
 import { listProjectPage } from '../../src/db/project-lists.ts';
 import { countMembers, readOwnRoles, readProjectDetails } from '../../src/db/project-words.ts';
 import { findContent, getMeta, prepareProjectQueries } from '../../src/db/projects.ts';
+import { findRepository, listRepositoryNames, listRepositoryPage } from '../../src/db/repository-lists.ts';
 import { findRobot, listRobots, prepareRobotLoginQuery, prepareRobotQuery, readProjectNames } from '../../src/db/robots.ts';
 import type { Schema } from '../../src/db/schema.ts';
 import { sealedColumns } from '../../src/db/sealed-columns.ts';
@@ -205,6 +209,8 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
     { repositoryId, digest: digest('image'), tag: 'new' },
   ],
   copyArtifact: [{ fromRepositoryId: repositoryId, repositoryId: copyId, digest: copied.digest, tags: ['c'], completeness: 'complete' }],
+  addArtifactLabel: [{ repositoryId, digest: digest('image'), labelId: 1 }],
+  removeArtifactLabel: [{ repositoryId, digest: digest('image'), labelId: 1 }],
   deleteArtifact: [{ repositoryId, digest: digest('kid'), allowsSparse: true }],
   deleteBlob: [{ repositoryId, digest: digest('c') }],
   deleteProject: [{ name: 'm' }],
@@ -421,4 +427,53 @@ test('lists and trails scan no table and sort nothing', async () => {
   for (const everything of [true, false]) {
     expect(await badSteps(() => listRepositories(trx, { limit: 10, everything, after: 'p' }))).toEqual([]);
   }
+});
+
+test('lists of repositories, artifacts and tags read an index in their order, and never the tables from end to end', async () => {
+  const reader = { read: trx, dialect: 'sqlite' as const };
+  const page = { conditions: [], order: [], offset: 20, limit: 10 };
+  const artifact = { id: 1, repositoryId, digest: digest('image'), tagCount: 9000 };
+  const exact = (field: 'tags' | 'digest' | 'type', value: string) => ({ ...page, conditions: [{ field, kind: 'exact', value } as const] });
+  // In the order they are shown in: no sorting.
+  for (const scope of [{ repositoryId }, { projectId: 1 }, { projectId: 1, latestOnly: true }])
+    expect(await badSteps(() => listArtifactPage(reader, { scope, wish: page }))).toEqual([]);
+  for (const wish of [
+    exact('tags', '*'),
+    exact('tags', 'nil'),
+    exact('tags', 'v1'),
+    exact('digest', digest('image')),
+    exact('type', 'IMAGE'),
+  ])
+    expect(await badSteps(() => listArtifactPage(reader, { scope: { repositoryId }, wish }))).toEqual([]);
+  expect(await badSteps(() => listArtifactTags(reader, { artifact, wish: page }))).toEqual([]);
+  expect(
+    await badSteps(() => listArtifactTags(reader, { artifact, wish: { ...page, order: [{ field: 'name', descending: false }] } })),
+  ).toEqual([]);
+  expect(await badSteps(() => readTagsOf(trx, [artifact, { ...artifact, id: 2, tagCount: 2 }], 100))).toEqual([]);
+  expect(await badSteps(() => listAccessoryPage(trx, { repositoryId, subject: digest('image'), offset: 0, limit: 10 }))).toEqual([]);
+  expect(await badSteps(() => findArtifact(trx, repositoryId, digest('image')))).toEqual([]);
+  expect(await badSteps(() => findTaggedDigest(trx, repositoryId, 'v1'))).toEqual([]);
+  expect(await badSteps(() => readManifestIds(trx, repositoryId, [digest('image')]))).toEqual([]);
+  expect(await badSteps(() => readLabelsOf(trx, [1, 2]))).toEqual([]);
+  expect(await badSteps(() => findRepository(trx, 'p/r'))).toEqual([]);
+  expect(await badSteps(() => listRepositoryNames(trx, { prefix: 'p', limit: 10 }))).toEqual([]);
+  expect(await badSteps(() => listRepositoryPage(reader, { scope: { projectId: 1 }, wish: page }))).toEqual([]);
+});
+
+test('other orders and searches read the rows of one repository or the names of repositories, and sort what they read', async () => {
+  const reader = { read: trx, dialect: 'sqlite' as const };
+  const page = { conditions: [], order: [], offset: 0, limit: 10 };
+  const may = (step: string): boolean => /^(USE TEMP B-TREE FOR ORDER BY|SCAN \(subquery-\d+\))/.test(step);
+  const search = { ...page, conditions: [{ field: 'tags', kind: 'part', value: 'v' } as const] };
+  const bySize = { ...page, order: [{ field: 'size', descending: true } as const] };
+  for (const wish of [search, bySize]) {
+    const steps = await badSteps(() => listArtifactPage(reader, { scope: { repositoryId }, wish }));
+    expect(steps.filter((step) => !may(step))).toEqual([]);
+  }
+  // Over all projects the index of listed repositories is walked, for their number too: rows are read for the page alone.
+  const all = await badSteps(() => listRepositoryPage(reader, { scope: 'all', wish: page }));
+  expect(all.filter((step) => !/^SCAN repository USING (COVERING )?INDEX repository_(created|listed)/.test(step))).toEqual([]);
+  const scope = { projects: { publicToo: true, ids: [1, 2] }, ids: [3] };
+  const some = await badSteps(() => listRepositoryPage(reader, { scope, wish: page }));
+  expect(some.filter((step) => !may(step) && !/^(SCAN project\b|SCAN json_each VIRTUAL TABLE|.*UNION)/.test(step))).toEqual([]);
 });
