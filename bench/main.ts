@@ -1,5 +1,5 @@
 // `npm run bench`: Breakwater and Debian's docker-registry 2.8.2 side by side in one run, as a table of figures and ratios.
-//   npm run bench -- [--quick] [--only manifest,blobs,cold,rest,slow-disk,killed,sleeping,dead,cold-100] [--json]
+//   npm run bench -- [--quick] [--only manifest,blobs,cold,rest,slow-disk,killed,sleeping,dead,cold-100,lists] [--json]
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { makeBigBlob } from './content.ts';
 import { herdRows } from './herd-rows.ts';
+import { listRows } from './list-rows.ts';
 import { deadUpstreamRows, killedSourceRows, sleepingSourceRows } from './mirror-rows.ts';
 import { blobRows, coldRows, manifestRows, type Row, restRows, type Scope, slowDiskRows } from './rows.ts';
 
@@ -31,6 +32,7 @@ const groups: Readonly<Record<string, () => Promise<Row[]>>> = {
   sleeping: () => sleepingSourceRows(scope),
   dead: () => deadUpstreamRows(scope),
   'cold-100': () => herdRows(scope),
+  lists: () => listRows(scope),
 };
 const wanted = values.only?.split(',') ?? Object.keys(groups);
 const rows: Row[] = [];
