@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import pkg from '../package.json' with { type: 'json' };
 import { createApi } from './api/api.ts';
 import { openAuditing } from './auditing.ts';
-import type { AccessPolicy } from './auth/access.ts';
+import { createAccessPolicy } from './auth/anonymous-policy.ts';
 import { openSecrets, type Secrets } from './auth/master-key.ts';
 import { openFilesystemStore } from './blobs/filesystem.ts';
 import { openBrowsers } from './browsers.ts';
@@ -152,7 +152,7 @@ async function compose(options: {
     rootRegistry: config.mirror.rootRegistry,
     egressRefusal: egress.refusalOf,
   };
-  const policy: AccessPolicy = { anonymousPull: config.anonymousPull };
+  const policy = createAccessPolicy({ anonymousPull: config.anonymousPull, networks: config.anonymousNetworks });
   const ingest = createIngest({ store, database, log });
   const check = createBlobCheck({ store, clock, log });
   const repositories = createRepositories({ database, content });

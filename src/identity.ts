@@ -14,18 +14,21 @@ import { createPasswords } from './auth/passwords.ts';
 import { createPeople, type People } from './auth/people.ts';
 import { createPrincipals, type Principals } from './auth/principals.ts';
 import { createProgramLogins, type ProgramLogins } from './auth/program-logins.ts';
+import { createThrottle } from './auth/throttle.ts';
 import { databaseKeyStore, openTokenKeys, type TokenKeys } from './auth/token-keys.ts';
 import { createTokens, type Tokens, tokenOverlapMs } from './auth/tokens.ts';
 import type { Config } from './config/config.ts';
 import { createEgressPolicy } from './config/egress.ts';
 import type { Database } from './db/database.ts';
 import { prepareLoginQuery } from './db/identity.ts';
+import { prepareLoginTraceQuery } from './db/login-traces.ts';
 import { type Authentication, createAuthentication } from './http/authentication.ts';
 import { createTokenExchange, type TokenExchange } from './http/token-exchange.ts';
 import { createTokenService, type TokenService } from './http/token-service.ts';
 import { startDirectorySync } from './jobs/directory-sync.ts';
 import type { Clock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
+import { createNetworks } from './lib/networks.ts';
 import type { Sealer } from './lib/seal.ts';
 import type { NameRules } from './registry/names.ts';
 import { createSettings } from './registry/settings.ts';
@@ -80,20 +83,36 @@ export async function openIdentity(options: {
   const principals: Principals = createPrincipals({ database, clock, sources: programs.principals });
   const providers = createIdentityProviders({ database, configured: config.identity.providers, sealer, clock, log });
   const directories = createLdapDirectories({ providers, egress: createEgressPolicy(config.egress), clock });
-  const logins = auditedLogins(
-    createLogins({
-      find: prepareLoginQuery(database),
-      passwords,
-      principals,
-      directories: createDirectoryLogins({ database, directories, clock, log, onChange }),
-      named: [programs],
-      secrets: {
-        login: async (account, secret, { address }) => {
-          const method = await programs.checkToken(account.id, secret, address);
-          return method === undefined ? undefined : { principal: await principals.ofAccount(account), method };
-        },
+  const findTrace = prepareLoginTraceQuery(database);
+  const shared = createNetworks(config.logins.sharedNetworks);
+  const throttle = createThrottle({
+    store: {
+      find: findTrace,
+      record: (changes) => database.run('recordLogins', { changes }),
+      sweep: async (max) => {
+        await database.run('sweepLogins', { max });
       },
-    }),
+    },
+    clock,
+    isShared: shared.has,
+    onError: (error) => log.error('logins.counting-failed', { error }),
+  });
+  const logins = auditedLogins(
+    throttle.slowing(
+      createLogins({
+        find: prepareLoginQuery(database),
+        passwords,
+        principals,
+        directories: createDirectoryLogins({ database, directories, clock, log, onChange }),
+        named: [programs],
+        secrets: {
+          login: async (account, secret, { address }) => {
+            const method = await programs.checkToken(account.id, secret, address);
+            return method === undefined ? undefined : { principal: await principals.ofAccount(account), method };
+          },
+        },
+      }),
+    ),
     options.audit,
   );
   const sync = createDirectorySync({ database, directories, log, onChange });
@@ -120,6 +139,7 @@ export async function openIdentity(options: {
     providers,
     directories,
     close: async () => {
+      await throttle.close();
       await schedule.close();
       await programs.close();
     },

@@ -21,6 +21,12 @@ export interface Config {
   /** CIDR blocks (`10.0.0.0/8`) whose X-Forwarded-* headers are believed. */
   readonly trustedProxies: readonly string[];
   readonly anonymousPull: boolean;
+  /** CIDR blocks; empty: from everywhere. */
+  readonly anonymousNetworks: readonly string[];
+  readonly logins: {
+    /** CIDR blocks of addresses that many people share. */
+    readonly sharedNetworks: readonly string[];
+  };
   readonly tls?: { readonly certificateFile: string; readonly privateKeyFile: string };
   readonly mirror: MirrorConfig;
   /** By registry name (`docker.io`), presets included. */

@@ -107,6 +107,8 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
     ...(file.external_url === undefined ? {} : { externalUrl: file.external_url }),
     trustedProxies: file.trusted_proxies,
     anonymousPull: file.anonymous_pull,
+    anonymousNetworks: file.anonymous_networks,
+    logins: { sharedNetworks: file.logins.shared_networks },
     ...(file.tls === undefined
       ? {}
       : { tls: { certificateFile: resolve(file.tls.certificate), privateKeyFile: resolve(file.tls.private_key) } }),

@@ -20,6 +20,8 @@ export function printConfig(config: Config): string {
       external_url: config.externalUrl,
       trusted_proxies: config.trustedProxies,
       anonymous_pull: config.anonymousPull,
+      anonymous_networks: config.anonymousNetworks,
+      logins: { shared_networks: config.logins.sharedNetworks },
       tls: tls === undefined ? undefined : { certificate: tls.certificateFile, private_key: tls.privateKeyFile },
       mirror: {
         root: mirror.rootRegistry ?? false,

@@ -190,6 +190,36 @@ export const configSchema = z.strictObject({
     .max(256)
     .prefault([]),
   anonymous_pull: booleanSetting('Public projects can be pulled from without a login. With false every pull needs one.').prefault(true),
+  anonymous_networks: z
+    .array(
+      textSetting(
+        {
+          about:
+            'Networks from which public projects can be pulled from without a login. With none in the list: from everywhere. Behind a proxy the address of the client counts when `trusted_proxies` names the proxy.',
+          expected: 'an address block such as 10.0.0.0/8 or fd00::/8',
+        },
+        parseCidr,
+      ),
+    )
+    .max(256)
+    .prefault([]),
+  logins: z
+    .strictObject({
+      shared_networks: z
+        .array(
+          textSetting(
+            {
+              about:
+                'Addresses that many people share, such as a NAT or a tunnel: wrong logins there slow down the account they try, and not the address.',
+              expected: 'an address block such as 203.0.113.7/32',
+            },
+            parseCidr,
+          ),
+        )
+        .max(256)
+        .prefault([]),
+    })
+    .prefault({}),
   tls: z
     .strictObject({
       certificate: plainSetting({

@@ -21,7 +21,7 @@ export interface LoginTraceChange {
   readonly failures: number;
   readonly windowMs: number;
   readonly failedAtMs: number;
-  /** Set: the failures of the place are forgotten, its success is remembered. */
+  /** Set: the failures before are forgotten, the success is remembered; `failures` came after it. */
   readonly succeededAtMs?: number;
   readonly expiresAtMs: number;
 }
@@ -48,7 +48,7 @@ export async function recordLogins({ trx }: CommandContext, args: { changes: rea
       .executeTakeFirst();
     const counted = found !== undefined && found.failed_at_ms > failedAtMs - change.windowMs ? found.failures : 0;
     const row = {
-      failures: succeededAtMs > 0 ? 0 : counted + failures,
+      failures: succeededAtMs > 0 ? failures : counted + failures,
       failed_at_ms: Math.max(failures > 0 ? failedAtMs : 0, found?.failed_at_ms ?? 0),
       succeeded_at_ms: Math.max(succeededAtMs, found?.succeeded_at_ms ?? 0),
       expires_at_ms: Math.max(expiresAtMs, found?.expires_at_ms ?? 0),

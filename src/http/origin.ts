@@ -1,7 +1,8 @@
 // How a client sees this server, and from where it comes: origin, path prefix and address. `external_url` wins; else the request's own Host,
 // whose syntax is checked. X-Forwarded-* count only when the peer is a trusted proxy; `Forwarded`, X-Real-IP and the like never do.
 
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import { createNetworks, plainAddress } from '../lib/networks.ts';
 
 export interface OriginRules {
   /** http or https, may have a path, no slash at the end. */
@@ -41,10 +42,9 @@ export function isHost(text: string): boolean {
 }
 
 export function createClients(rules: OriginRules): Clients {
-  const trusted = listNetworks(rules.trustedProxies);
+  const trusted = createNetworks(rules.trustedProxies);
   const hasProxies = rules.trustedProxies.length > 0;
-  const isTrusted = (peerAddress: string | undefined): boolean =>
-    peerAddress !== undefined && hasProxies && isInNetworks(trusted, peerAddress);
+  const isTrusted = (peerAddress: string | undefined): boolean => peerAddress !== undefined && trusted.has(peerAddress);
   const ownPrefix = rules.externalUrl === undefined ? '' : new URL(rules.externalUrl).pathname.replace(/\/+$/, '');
   return {
     isTrusted,
@@ -93,27 +93,6 @@ export function addBase(response: Response, base: string): Response {
   const link = response.headers.get('link');
   if (link !== null) response.headers.set('link', link.replace(/<\/(?!\/)/g, `<${base}/`));
   return response;
-}
-
-/** A list to check addresses against, from blocks such as `10.0.0.0/8`. */
-function listNetworks(cidrs: readonly string[]): BlockList {
-  const list = new BlockList();
-  for (const cidr of cidrs) {
-    const [address = '', bits] = cidr.split('/');
-    const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
-    list.addSubnet(address, bits === undefined ? (family === 'ipv6' ? 128 : 32) : Number(bits), family);
-  }
-  return list;
-}
-
-function isInNetworks(list: BlockList, address: string): boolean {
-  const plain = plainAddress(address);
-  return list.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
-}
-
-/** An IPv4 address that came over IPv6, as IPv4. */
-function plainAddress(address: string): string {
-  return /^::ffff:\d/i.test(address) ? address.slice(7) : address;
 }
 
 /** `1.2.3.4`, `1.2.3.4:5678`, `[fd00::1]:5678` or `fd00::1`. */

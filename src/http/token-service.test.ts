@@ -66,7 +66,9 @@ function setUp(options: { anonymousPull?: boolean; isBusy?: boolean; isTooLong?:
       }),
       query,
     );
-  return { ask, issued, checked };
+  const post = (form: string, type = 'application/x-www-form-urlencoded'): Promise<Response> =>
+    service.answer(new Request('http://localhost/service/token', { method: 'POST', headers: { 'content-type': type }, body: form }), '');
+  return { ask, post, issued, checked };
 }
 
 /** Subject and scopes of the token that is made, or the code of the refusal. */
@@ -187,8 +189,11 @@ describe('a login that is none of ours', () => {
 
 describe('a request for a token', () => {
   test('is a GET', async () => {
-    for (const method of ['POST', 'PUT', 'DELETE']) {
-      await expect(setUp().ask('', undefined, method)).rejects.toMatchObject({ code: 'METHOD_NOT_ALLOWED', detail: { allowed: ['GET'] } });
+    for (const method of ['PUT', 'DELETE']) {
+      await expect(setUp().ask('', undefined, method)).rejects.toMatchObject({
+        code: 'METHOD_NOT_ALLOWED',
+        detail: { allowed: ['GET', 'POST'] },
+      });
     }
   });
 
@@ -196,5 +201,47 @@ describe('a request for a token', () => {
     const scopes = Array.from({ length: 51 }, (_, index) => `scope=repository:open/app${index}:pull`).join('&');
     expect(await granted(scopes)).toBe('BAD_REQUEST');
     expect(await granted('scope=repository:open/app:pull', undefined, { isTooLong: true })).toBe('BAD_REQUEST');
+  });
+});
+
+describe('a form, as containerd sends it first', () => {
+  const form = (more: Record<string, string>): string =>
+    new URLSearchParams({
+      grant_type: 'password',
+      service: 'here',
+      client_id: 'containerd',
+      username: 'user',
+      password: 'right',
+      ...more,
+    }).toString();
+
+  test('gets the token that GET with Basic would', async () => {
+    const { post, issued } = setUp();
+    const response = await post(`${form({ scope: 'repository:open/app:pull', access_type: 'offline' })}&scope=repository:closed/app:pull`);
+    expect(response.status).toBe(200);
+    const body = (await response.json()) as Record<string, unknown>;
+    expect(body).toMatchObject({ access_token: 'the token', expires_in: 300 });
+    expect(body).not.toHaveProperty('refresh_token');
+    expect(issued.map((token) => [token.subject, token.scopes.map((scope) => scope.name)])).toEqual([['user:2', ['open/app']]]);
+  });
+
+  test('with a wrong password gets none', async () => {
+    const { post, issued } = setUp();
+    for (const wrong of [{ password: 'wrong' }, { username: 'nobody' }, { username: 'user:x' }, { password: 'right\u0000' }])
+      await expect(post(form(wrong))).rejects.toMatchObject({ code: 'UNAUTHORIZED' });
+    expect(issued).toEqual([]);
+  });
+
+  test('of another kind is told so, and falls back to GET', async () => {
+    const { post, checked } = setUp();
+    const codeOf = async (body: string, type?: string) => {
+      const response = await post(body, type);
+      return [response.status, ((await response.json()) as { error: string }).error];
+    };
+    expect(await codeOf(form({ grant_type: 'refresh_token', refresh_token: 'x' }))).toEqual([400, 'unsupported_grant_type']);
+    expect(await codeOf('grant_type=password&username=user')).toEqual([400, 'invalid_request']);
+    expect(await codeOf('{}', 'application/json')).toEqual([400, 'invalid_request']);
+    await expect(post('x'.repeat(20_000))).rejects.toMatchObject({ code: 'BODY_TOO_LARGE' });
+    expect(checked).toEqual([]);
   });
 });

@@ -1,4 +1,4 @@
-// `GET /service/token`: registry tokens for a login, or for nobody. Actions a principal may not do are left out of the token.
+// `GET /service/token`, and POST of a form: registry tokens for a login, or for nobody. Actions a principal may not do are left out of the token.
 // Docker in mirror mode sends its Docker Hub login here: who asks only to pull what is public gets an anonymous token when the login is none of
 // ours, its password neither logged nor counted. distribution's token specification.
 
@@ -10,8 +10,11 @@ import { OciError } from '../oci/errors.ts';
 import { parseRepositoryName } from '../oci/reference.ts';
 import { type NameRules, resolveName } from '../registry/names.ts';
 import { parseBasic, splitAuthorization } from './authentication.ts';
+import { readBody } from './body.ts';
+import { statusOf } from './errors.ts';
 
 const scopesMax = 50;
+const formMaxBytes = 16 * 1024;
 
 export interface TokenService {
   answer(request: Request, query: string, address?: string): Promise<Response>;
@@ -27,34 +30,57 @@ export function createTokenService(options: {
   const { tokens, logins, policy, names, service } = options;
   return {
     answer: async (request, query, address) => {
-      if (request.method !== 'GET') throw new OciError('METHOD_NOT_ALLOWED', 'ask for a token with GET', { detail: { allowed: ['GET'] } });
+      if (request.method === 'POST') return answerForm(request, address);
+      if (request.method !== 'GET')
+        throw new OciError('METHOD_NOT_ALLOWED', 'ask for a token with GET or POST', { detail: { allowed: ['GET', 'POST'] } });
       const wanted = parseScopes(new URLSearchParams(query).getAll('scope'));
       const nobody: Principal & { kind: 'anonymous' } = address === undefined ? anonymous : { ...anonymous, address };
-      const principal = await identify(request.headers.get('authorization'), wanted, nobody);
-      const scopes = await Promise.all(wanted.repositories.map((scope) => grant(principal, scope)));
-      const issued = await tokens.issue({
-        subject: principalKey(principal),
-        epoch: epochOf(principal),
-        audience: service,
-        scopes: scopes.filter((scope) => scope !== undefined),
-        mayListCatalog: wanted.catalog && principal.kind !== 'anonymous',
-      });
-      if (issued === undefined) throw tooManyScopes();
-      const { token, issuedAtMs } = issued;
-      const body = { token, access_token: token, expires_in: tokenLifeMs / 1000, issued_at: new Date(issuedAtMs).toISOString() };
-      return new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } });
+      return tokenFor(await identify(readBasic(request.headers.get('authorization')), wanted, nobody), wanted);
     },
   };
 
+  /** OAuth 2.0 as containerd and BuildKit speak it first: name and password in a form. There are no refresh tokens. */
+  async function answerForm(request: Request, address: string | undefined): Promise<Response> {
+    if (request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase() !== 'application/x-www-form-urlencoded')
+      return oauthError('invalid_request', 'send the form as application/x-www-form-urlencoded');
+    const body = await readBody(
+      request,
+      formMaxBytes,
+      () => new OciError('BODY_TOO_LARGE', `the form has more than ${formMaxBytes} bytes`),
+    );
+    const form = new URLSearchParams(new TextDecoder().decode(body));
+    if (form.get('grant_type') !== 'password') return oauthError('unsupported_grant_type', 'use grant_type=password, or GET with Basic');
+    const [name, password] = [form.get('username'), form.get('password')];
+    if (name === null || password === null) return oauthError('invalid_request', 'username or password is missing');
+    const wanted = parseScopes(form.getAll('scope'));
+    const nobody: Principal & { kind: 'anonymous' } = address === undefined ? anonymous : { ...anonymous, address };
+    // As in a Basic header, and nothing that could not come in one.
+    const login = name.includes(':') ? undefined : parseBasic(Buffer.from(`${name}:${password}`).toString('base64'));
+    if (login === undefined) throw new OciError('UNAUTHORIZED', 'unknown user or wrong password');
+    return tokenFor(await identify(login, wanted, nobody), wanted);
+  }
+
+  async function tokenFor(principal: Principal, wanted: WantedScopes): Promise<Response> {
+    const scopes = await Promise.all(wanted.repositories.map((scope) => grant(principal, scope)));
+    const issued = await tokens.issue({
+      subject: principalKey(principal),
+      epoch: epochOf(principal),
+      audience: service,
+      scopes: scopes.filter((scope) => scope !== undefined),
+      mayListCatalog: wanted.catalog && principal.kind !== 'anonymous',
+    });
+    if (issued === undefined) throw tooManyScopes();
+    const { token, issuedAtMs } = issued;
+    const body = { token, access_token: token, expires_in: tokenLifeMs / 1000, issued_at: new Date(issuedAtMs).toISOString() };
+    return new Response(JSON.stringify(body), { headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } });
+  }
+
   async function identify(
-    authorization: string | null,
+    login: NameAndPassword | undefined,
     wanted: WantedScopes,
     nobody: Principal & { kind: 'anonymous' },
   ): Promise<Principal> {
-    if (authorization === null) return nobody;
-    const { scheme, rest } = splitAuthorization(authorization);
-    const login = scheme === 'basic' ? parseBasic(rest) : undefined;
-    if (login === undefined) throw new OciError('UNAUTHORIZED', 'use Basic authorization');
+    if (login === undefined) return nobody;
     const from = nobody.address === undefined ? {} : { address: nobody.address };
     if (!(await isForEverybody(wanted, nobody))) return requireLogin(login, from);
     if (!(await logins.isKnown(login.name))) return nobody;
@@ -65,7 +91,7 @@ export function createTokenService(options: {
     });
   }
 
-  async function requireLogin({ name, password }: { name: string; password: string }, from: LoginOrigin): Promise<Principal> {
+  async function requireLogin({ name, password }: NameAndPassword, from: LoginOrigin): Promise<Principal> {
     const login = await logins.login(name, password, from);
     if (login === undefined) throw new OciError('UNAUTHORIZED', 'unknown user or wrong password');
     return login.principal;
@@ -104,6 +130,27 @@ export function createTokenService(options: {
 
 function resourceOf({ project, name }: RepositoryTarget): Resource {
   return { kind: 'project', project, repository: name };
+}
+
+interface NameAndPassword {
+  readonly name: string;
+  readonly password: string;
+}
+
+function readBasic(authorization: string | null): NameAndPassword | undefined {
+  if (authorization === null) return undefined;
+  const { scheme, rest } = splitAuthorization(authorization);
+  const login = scheme === 'basic' ? parseBasic(rest) : undefined;
+  if (login === undefined) throw new OciError('UNAUTHORIZED', 'use Basic authorization');
+  return login;
+}
+
+/** RFC 6749 section 5.2. Clients fall back to GET. */
+function oauthError(error: 'invalid_request' | 'unsupported_grant_type', description: string): Response {
+  return new Response(JSON.stringify({ error, error_description: description }), {
+    status: statusOf('BAD_REQUEST'),
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+  });
 }
 
 interface WantedScope {
