@@ -34,6 +34,7 @@ const refusedMax = 100;
 const rowsMax = 50_000;
 const flushAfterMs = 100;
 const sweepEveryMs = minuteMs;
+const turnsMax = 5;
 
 export interface ThrottleStore {
   find(place: string): Promise<LoginTrace | undefined>;
@@ -60,6 +61,7 @@ export function createThrottle(options: {
   const good = createLru<string, number>({ maxEntries: 20_000 });
   const refused = createLru<string, { count: number; readonly untilMs: number }>({ maxEntries: 20_000 });
   const pending = new Map<string, LoginTraceChange>();
+  let writes = 0;
   let timer: ReturnType<typeof setTimeout> | undefined;
   let sweptAtMs = clock.monotonicMs();
   let writing: Promise<void> = Promise.resolve();
@@ -70,9 +72,11 @@ export function createThrottle(options: {
     writing = writing.then(async () => {
       const changes = [...pending.values()];
       if (changes.length === 0) return;
+      writes++;
       await store.record(changes).catch(onError);
       // Until then they count from here.
       for (const change of changes) if (pending.get(change.place) === change) pending.delete(change.place);
+      writes++;
       if (clock.monotonicMs() - sweptAtMs < sweepEveryMs) return;
       sweptAtMs = clock.monotonicMs();
       await store.sweep(rowsMax).catch(onError);
@@ -89,9 +93,13 @@ export function createThrottle(options: {
     if (typeof timer === 'object') timer.unref();
   };
   const look = async (place: string, windowMs: number): Promise<LoginTrace> => {
-    // What is being written must not be counted twice.
-    await writing;
-    const stored = (await store.find(place)) ?? nothing;
+    // What is written meanwhile must not be counted twice.
+    let stored: LoginTrace = nothing;
+    for (let turn = 0, seen = -1; turn < turnsMax && seen !== writes; turn++) {
+      await writing;
+      seen = writes;
+      stored = (await store.find(place)) ?? nothing;
+    }
     const here = pending.get(place);
     const failedAtMs = Math.max(stored.failedAtMs, here?.failedAtMs ?? 0);
     const isOver = failedAtMs <= clock.nowMs() - windowMs;
