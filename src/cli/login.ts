@@ -1,9 +1,11 @@
 // `breakwater login` and `logout`: keeps a login for the other commands, after the server has taken it.
 
-import { z } from 'zod';
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { createdTokenSchema } from '../api/token-schemas.ts';
 import { userSchema } from '../api/user-schemas.ts';
 import { Secret } from '../lib/secret.ts';
-import { ApiFailure, createApiClient } from './client.ts';
+import { type ApiClient, ApiFailure, createApiClient } from './client.ts';
 import { parseUrl, resolveConnection } from './connection.ts';
 import { CommandFailure } from './failure.ts';
 import { askSecret, readSecretInput } from './secret-input.ts';
@@ -23,10 +25,11 @@ export interface LogoutOptions {
   readonly json?: boolean;
 }
 
+const tokenDays = 90;
 const passwordHint =
   'name a file with --password-file FILE (- is standard input), or put it into the environment variable BREAKWATER_PASSWORD';
 
-/** JSON: `{url, user, admin, mustChangePassword, file}`. */
+/** JSON: `{url, user, admin, mustChangePassword, kept, file}`; `kept` is `token` when a token was made to keep it instead of the password. */
 export async function login(address: string, options: LoginOptions, terminal: Terminal): Promise<void> {
   const url = parseUrl(address, 'address');
   const user = options.user ?? (terminal.env['BREAKWATER_USER'] || undefined);
@@ -47,19 +50,23 @@ export async function login(address: string, options: LoginOptions, terminal: Te
     if (error instanceof ApiFailure && error.code === 'DENIED') return undefined;
     throw error;
   });
+  const token = self === undefined ? undefined : await makeToken(client);
   const entry: StoredLogin = {
     user: self?.value.username ?? user,
-    password,
+    password: token?.secret ?? password,
+    ...(token === undefined ? {} : { tokenId: token.id }),
     ...(options.caFile === undefined ? {} : { caFile: options.caFile }),
     ...(options.insecure === true ? { insecure: true } : {}),
   };
   const { logins } = readStoredLogins(terminal.env);
   writeStoredLogins(terminal.env, { current: url, logins: new Map([...logins, [url, entry]]) });
   const file = storedLoginsFile(terminal.env);
+  const kept = token === undefined ? 'password' : 'token';
   const mustChangePassword = self?.value.must_change_password === true;
   if (options.json === true)
-    return terminal.write(toJson({ url, user: entry.user, admin: self?.value.sysadmin_flag === true, mustChangePassword, file }));
-  await terminal.write(`logged in to ${url} as ${plain(entry.user)}; kept in ${file}\n`);
+    return terminal.write(toJson({ url, user: entry.user, admin: self?.value.sysadmin_flag === true, mustChangePassword, kept, file }));
+  const words = kept === 'token' ? `a token of ${tokenDays} days is` : 'the password is';
+  await terminal.write(`logged in to ${url} as ${plain(entry.user)}; ${words} kept in ${file}\n`);
   if (mustChangePassword) await terminal.warn('a new password is needed before anything else: `breakwater user password`\n');
 }
 
@@ -68,6 +75,7 @@ export async function logout(address: string | undefined, options: LogoutOptions
   const { current, logins } = readStoredLogins(terminal.env);
   const named = address === undefined ? current : parseUrl(address, 'address');
   const gone = options.all === true ? [...logins.keys()] : named === undefined || !logins.has(named) ? [] : [named];
+  for (const url of gone) await endToken(url, logins.get(url), terminal);
   if (gone.length > 0) {
     const left = new Map([...logins].filter(([url]) => !gone.includes(url)));
     writeStoredLogins(terminal.env, {
@@ -76,7 +84,33 @@ export async function logout(address: string | undefined, options: LogoutOptions
     });
   }
   const words = gone.length === 0 ? 'there was no login to forget\n' : `forgot the login for ${gone.map(plain).join(', ')}\n`;
-  await terminal.write(options.json === true ? toJson({ loggedOut: z.array(z.string()).parse(gone) }) : words);
+  await terminal.write(options.json === true ? toJson({ loggedOut: gone }) : words);
+}
+
+/** A token with the reach of the password: what is kept is not the password, ends by itself, and can be deleted alone. Undefined where none is given. */
+async function makeToken(client: ApiClient): Promise<{ readonly id: number; readonly secret: Secret } | undefined> {
+  const name = `cli ${hostname().slice(0, 40)} ${randomBytes(4).toString('hex')}`;
+  try {
+    const body = { name, reach: 'api', duration: tokenDays };
+    const { value } = await client.read(createdTokenSchema, { method: 'POST', path: '/users/current/tokens', body });
+    return { id: value.id, secret: new Secret(value.secret) };
+  } catch (error) {
+    // A token makes none, who must choose a password cannot yet, and there may be too many.
+    if (error instanceof ApiFailure && (error.code === 'DENIED' || error.code === 'CONFLICT')) return undefined;
+    throw error;
+  }
+}
+
+/** Best done, not needed: it ends by itself. */
+async function endToken(url: string, kept: StoredLogin | undefined, terminal: Terminal): Promise<void> {
+  if (kept?.tokenId === undefined) return;
+  try {
+    const client = createApiClient(await resolveConnection({ url, user: kept.user }, terminal), { timeoutMs: 5000 });
+    await client.send({ method: 'DELETE', path: `/users/current/tokens/${kept.tokenId}` });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    await terminal.warn(`the token on the server could not be deleted: ${plain(message)}\n`);
+  }
 }
 
 async function passwordFor(user: string, options: LoginOptions, terminal: Terminal): Promise<Secret> {

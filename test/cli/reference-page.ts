@@ -21,9 +21,9 @@ On the server's own machine, in the folder it was started in, nothing needs to b
 
 | | option | environment | else |
 |---|---|---|---|
-| address | \`--url\` | \`BREAKWATER_URL\` | where the configuration lets the server listen, \`http://127.0.0.1:5000\` without one; under TLS its \`external_url\` |
-| user | \`--user\` | | \`admin\` |
-| password | \`--password-file\` | \`BREAKWATER_PASSWORD\` | \`admin.password\` in the data folder |
+| address | \`--url\` | \`BREAKWATER_URL\` | of the last \`login\`, unless data folder or configuration are named; where the configuration lets the server listen, \`http://127.0.0.1:5000\` without one; under TLS its \`external_url\` |
+| user | \`--user\` | \`BREAKWATER_USER\` | of the \`login\` that is kept, else \`admin\` |
+| password | \`--password-file\` | \`BREAKWATER_PASSWORD\` | what \`login\` kept, else \`admin.password\` in the data folder |
 | data folder | \`--data\` | \`BREAKWATER_DATA\` | \`data\` in the configuration, else \`./data\` |
 | configuration | \`--config\` | \`BREAKWATER_CONFIG\` | none |
 
@@ -43,6 +43,23 @@ output is one JSON document, whose members stay as they are:
 | \`project create\` | \`{"created": bool, "project": Project, "warnings": [text]}\` |
 | \`project list\` | \`[Project]\` |
 | \`project delete\` | \`{"deleted": bool, "name"}\` |
+| \`login\` | \`{"url", "user", "admin": bool, "mustChangePassword": bool, "kept": "token" or "password", "file"}\` |
+| \`logout\` | \`{"loggedOut": [url]}\` |
+| \`user create\` | \`{"created": bool, "user": User, "password"}\`; \`password\` only when it was made here |
+| \`user list\`, \`set\`, \`enable\`, \`disable\` | \`[User]\`, \`User\` |
+| \`user password\` | \`{"changed": true, "user", "password"}\`; \`password\` only when it was made here |
+| \`user delete\` | \`{"deleted": bool, "name"}\` |
+| \`member list\`, \`add\`, \`set\` | \`[ProjectMember]\`, \`ProjectMember\` |
+| \`member remove\` | \`{"removed": ProjectMember}\` |
+| \`group list\`, \`create\` | \`[UserGroup]\`, \`UserGroup\` |
+| \`group members\` | \`[{"user_id", "username"}]\` |
+| \`group add\`, \`remove\` | \`{"group", "user", "isIn": bool}\` |
+| \`group delete\`, \`role delete\` | \`{"deleted": true, "name"}\` |
+| \`role list\`, \`show\`, \`create\`, \`set\` | \`[Role]\`, \`Role\` |
+| \`role actions\` | \`Permissions\` |
+| \`role grant\`, \`grants\` | \`Grant\`, \`[Grant]\` |
+| \`role revoke\` | \`{"revoked": true, "id"}\` |
+| \`admin reset-password\` | \`{"account", "made": bool, "wasAdmin": bool, "wasDisabled": bool, "mustChangePassword": bool, "password"}\`; \`password\` only when it was made here |
 | \`sources list\` | \`[RegistrySources]\` |
 | \`sources add\` | \`{"source": SourceDetail, "test": SourceTest or null}\` |
 | \`sources set\` | \`SourceDetail\` |

@@ -69,5 +69,7 @@ function cleanEnv(): Record<string, string> {
   const kept: Record<string, string> = {};
   for (const [name, value] of Object.entries(process.env))
     if (value !== undefined && !/^BREAKWATER_|_proxy$/i.test(name)) kept[name] = value;
+  // Logins that the person at this machine keeps are no matter here.
+  kept['XDG_CONFIG_HOME'] = '/nonexistent';
   return kept;
 }

@@ -168,6 +168,47 @@ plant('PUT /users/{user_id}/cli_secret secret', async (canary) => {
   await call('PUT', '/users/1/cli_secret', { secret: canary, unknown: 1 });
 });
 
+const makeAccount = async (name: string, password: string): Promise<number> => {
+  const made = await call('POST', '/users', { username: name, password, new_password: password });
+  expect([made.status, made.text.slice(0, 200)]).toEqual([201, expect.any(String)]);
+  await login(name, password);
+  return (made.json() as { user_id: number }).user_id;
+};
+plant('POST /users password', async (canary) => {
+  await makeAccount('made-with-canary', canary);
+  await call('POST', '/users', { username: 'made-with-canary', password: canary });
+  await call('POST', '/users', { username: canary, password: 'short' });
+});
+plant('POST /users new_password', async (canary) => {
+  await call('POST', '/users', { username: 'made-with-another', password: canaries.plant('password of a user'), new_password: canary });
+});
+for (const [route, member] of [
+  ['PUT /users/{user_id}', 'password'],
+  ['PUT /users/{user_id}', 'new_password'],
+  ['PUT /users/{user_id}/sysadmin', 'password'],
+  ['PUT /users/{user_id}/sysadmin', 'new_password'],
+  ['PUT /users/{user_id}/password', 'password'],
+] as const)
+  plant(`${route} ${member}`, async (canary) => {
+    const id = await makeAccount(`changed-${planted.size}-${Math.random().toString(36).slice(2)}`, canaries.plant('password of a user'));
+    const own = route.endsWith('/password') ? { new_password: canaries.plant('new password of a user') } : {};
+    const path = route.slice(4).replace('{user_id}', String(id));
+    expect((await call('PUT', path, { ...own, [member]: canary })).status).toBe(200);
+    await call('PUT', path, { ...own, [member]: canary, unknown: 1 });
+  });
+plant('PUT /users/{user_id}/password new_password', async (canary) => {
+  const id = await makeAccount('new-password', canaries.plant('password of a user'));
+  expect((await call('PUT', `/users/${id}/password`, { new_password: canary })).status).toBe(200);
+  await login('new-password', canary);
+  await call('PUT', '/users/987654/password', { new_password: canary });
+});
+plant('POST /sessions/current/step-up password', async (canary) => {
+  await call('POST', '/sessions/current/step-up', { password: canary });
+});
+plant('PUT /users/{user_id}/password old_password', async (canary) => {
+  expect((await call('PUT', '/users/1/password', { old_password: canary, new_password: `${canary}-after` })).status).toBe(403);
+});
+
 /** A login at the token service; the token it gives is a secret, too. */
 async function login(name: string, password: string): Promise<void> {
   const url = `${server.url}/service/token?service=x&scope=repository:team-a/app:pull,push&account=${encodeURIComponent(name)}`;
