@@ -217,8 +217,10 @@ async function compose(options: {
   if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
   const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
   const auditing = openAuditing({ config, database, clock, log });
+  const settings = createSettings({ database, clock });
   const identity = await openIdentity({
     config,
+    settings,
     database,
     clock,
     policy,
@@ -267,7 +269,6 @@ async function compose(options: {
     manifestMaxBytes: limits.manifestBytes,
     service,
   });
-  const settings = createSettings({ database, clock });
   const explain = createExplain({ database, names, mirror, pool, ...(config.externalUrl === undefined ? {} : { externalHost: service }) });
   const arrivals = createArrivals({ clients, externalUrl: config.externalUrl });
   const api = createApi({

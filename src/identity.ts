@@ -31,7 +31,7 @@ import type { Log } from './lib/log.ts';
 import { createNetworks } from './lib/networks.ts';
 import type { Sealer } from './lib/seal.ts';
 import type { NameRules } from './registry/names.ts';
-import { createSettings } from './registry/settings.ts';
+import type { Settings } from './registry/settings.ts';
 import type { OutboundCall } from './upstream/outbound-call.ts';
 
 export interface Identity {
@@ -53,6 +53,7 @@ export interface Identity {
 export async function openIdentity(options: {
   audit: Pick<Audit, 'noteLogin'>;
   config: Config;
+  settings: Pick<Settings, 'read'>;
   database: Database;
   clock: Clock;
   log: Log;
@@ -66,7 +67,6 @@ export async function openIdentity(options: {
 }): Promise<Identity> {
   const { config, database, clock, policy, names, service, sealer, log, call } = options;
   const passwords = createPasswords({ clock });
-  const settings = createSettings({ database, clock });
   const onChange = (): void => principals.forget();
   const programs = createProgramLogins({
     database,
@@ -75,7 +75,7 @@ export async function openIdentity(options: {
     access: policy,
     call,
     robotSettings: async () => {
-      const { robot_name_prefix: namePrefix, robot_token_duration: durationDefaultDays } = await settings.read();
+      const { robot_name_prefix: namePrefix, robot_token_duration: durationDefaultDays } = await options.settings.read();
       return { namePrefix, durationDefaultDays };
     },
     onChange,

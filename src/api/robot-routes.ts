@@ -372,6 +372,13 @@ function presentCreated({ robot, secret }: Awaited<ReturnType<Robots['create']>>
   };
 }
 
+/** In Harbor's words. */
+function creatorOf(key: string): Pick<RobotBody, 'creator_type' | 'creator_ref'> {
+  const [, kind, id] = /^(user|robot):(\d+)$/.exec(key) ?? [];
+  if (kind === undefined) return { creator_type: 'other', creator_ref: 0 };
+  return { creator_type: kind === 'user' ? 'local' : 'robot', creator_ref: Number(id) };
+}
+
 function present(view: RobotView): RobotBody {
   const { record } = view;
   return {
@@ -392,6 +399,7 @@ function present(view: RobotView): RobotBody {
     update_time: new Date(record.updatedAtMs).toISOString(),
     networks: record.networks,
     creator: record.creator,
+    ...creatorOf(record.creator),
     ...(record.lastUsedAtMs === undefined ? {} : { last_used_at: new Date(record.lastUsedAtMs).toISOString() }),
     ...(record.lastUsedFrom === undefined ? {} : { last_used_from: record.lastUsedFrom }),
   };

@@ -52,6 +52,8 @@ export const robotSchema = z
     update_time: time,
     networks: z.array(z.string()).readonly(),
     creator: z.string().meta({ description: 'who made it, by id', example: 'user:1' }),
+    creator_type: z.enum(['local', 'robot', 'other']).meta({ description: 'local: a user' }),
+    creator_ref: z.number().int().meta({ description: "the user's or robot's id; 0 for others" }),
     last_used_at: time.optional(),
     last_used_from: z.string().optional().meta({ description: 'an address' }),
   })

@@ -7,7 +7,7 @@ import type { AccountSecretRecord } from '../db/account-secrets.ts';
 import { OciError } from '../oci/errors.ts';
 import { errorCodesKey, type RouteGroup } from './environment.ts';
 import { apiPrefix } from './policy.ts';
-import { cliSecretSchema, createdTokenSchema, newTokenSchema, type TokenBody, tokenSchema } from './token-schemas.ts';
+import { cliSecretSchema, createdTokenSchema, deletedTokensSchema, newTokenSchema, type TokenBody, tokenSchema } from './token-schemas.ts';
 
 const userId = z
   .string()
@@ -42,6 +42,14 @@ const remove = createRoute({
   responses: { 200: { description: 'deleted' } },
   [errorCodesKey]: ['DENIED', 'NOT_FOUND'],
 });
+const removeAll = createRoute({
+  method: 'delete',
+  path,
+  summary: "Delete all tokens of a user, Harbor's CLI secret too: your own, or as an administrator of anybody",
+  request: ofUser,
+  responses: { 200: { description: 'how many went', content: { 'application/json': { schema: deletedTokensSchema } } } },
+  [errorCodesKey]: ['DENIED'],
+});
 const setCliSecret = createRoute({
   method: 'put',
   path: `${apiPrefix}/users/{user_id}/cli_secret`,
@@ -55,6 +63,7 @@ export const tokenRoutes: RouteGroup = {
   policy: {
     [`GET ${path}`]: 'login',
     [`POST ${path}`]: 'login',
+    [`DELETE ${path}`]: 'login',
     [`DELETE ${path}/{token_id}`]: 'login',
     [`PUT ${apiPrefix}/users/{user_id}/cli_secret`]: 'login',
   },
@@ -79,6 +88,12 @@ export const tokenRoutes: RouteGroup = {
       await cliSecrets.delete(accountId, Number(id));
       c.set('change', { resourceType: 'token', resource: `${accountId}/${id}` });
       return c.body(null, 200);
+    });
+    router.openapi(removeAll, async (c) => {
+      const { accountId } = requireOwner(c.env.caller, c.req.valid('param').user_id);
+      const deleted = await cliSecrets.deleteAll(accountId);
+      c.set('change', { resourceType: 'token', resource: `${accountId}/*`, before: { count: deleted } });
+      return c.json({ deleted }, 200);
     });
     router.openapi(setCliSecret, async (c) => {
       const { accountId } = requireOwner(c.env.caller, c.req.valid('param').user_id);

@@ -33,6 +33,8 @@ export const newTokenSchema = z
   })
   .meta({ id: 'NewToken' });
 
+export const deletedTokensSchema = z.object({ deleted: z.number().int() }).meta({ id: 'DeletedTokens' });
+
 export const cliSecretSchema = z
   .strictObject({
     secret: z.string().min(1).max(512).meta({

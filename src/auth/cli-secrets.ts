@@ -32,6 +32,8 @@ export interface CliSecrets {
   setCliSecret(accountId: number, secret: string): Promise<void>;
   /** NOT_FOUND. */
   delete(accountId: number, id: number): Promise<void>;
+  /** All of an account, after a leak; gives how many went. */
+  deleteAll(accountId: number): Promise<number>;
 }
 
 export function createCliSecrets(options: { database: Database; clock: Clock; uses: CredentialUses }): CliSecrets {
@@ -74,7 +76,9 @@ export function createCliSecrets(options: { database: Database; clock: Clock; us
       });
     },
     delete: async (accountId, id) => {
-      if (!(await database.run('deleteAccountSecret', { accountId, id }))) throw new OciError('NOT_FOUND', 'there is no such token');
+      const deleted = await database.run('deleteAccountSecrets', { accountId, id });
+      if (deleted === 0) throw new OciError('NOT_FOUND', 'there is no such token');
     },
+    deleteAll: (accountId) => database.run('deleteAccountSecrets', { accountId }),
   };
 }

@@ -5,7 +5,7 @@ import type { ProgramParts } from './offline-program.ts';
 import { addPermissionOptions, repeatable } from './permission-options.ts';
 import type { ListOptions, RobotOptions, refreshRobot, UpdateOptions } from './robots.ts';
 import type { Terminal } from './terminal.ts';
-import type { CreateOptions, listTokens } from './tokens.ts';
+import type { CreateOptions, DeleteOptions, listTokens } from './tokens.ts';
 import type { listRules, RuleOptions } from './workloads.ts';
 
 type OutputOptions = Parameters<typeof listRules>[0];
@@ -117,10 +117,12 @@ function addTokens(program: Command, terminal: Terminal, { withServer, examples 
       ),
     )
     .action(async (name: string, options: CreateOptions) => (await import('./tokens.ts')).createToken(name, options, terminal));
-  withServer(group.command('delete').argument('<id>').addOption(ofUser()))
+  withServer(
+    group.command('delete').argument('[id]').addOption(ofUser()).option('--all', "every token of the user, and Harbor's CLI secret"),
+  )
     .description('delete a token')
-    .addHelpText('after', examples(['breakwater token delete 12']))
-    .action(async (id: string, options: OfOptions) => (await import('./tokens.ts')).deleteToken(id, options, terminal));
+    .addHelpText('after', examples(['breakwater token delete 12', 'breakwater token delete --all --of 3']))
+    .action(async (id: string | undefined, options: DeleteOptions) => (await import('./tokens.ts')).deleteToken(id, options, terminal));
 }
 
 function addWorkloads(program: Command, terminal: Terminal, { withServer, examples }: ProgramParts): void {

@@ -1,7 +1,7 @@
 // `breakwater token ...`: secrets of one's own for programs, beside the password.
 
 import { z } from 'zod';
-import { createdTokenSchema, tokenSchema } from '../api/token-schemas.ts';
+import { createdTokenSchema, deletedTokensSchema, tokenSchema } from '../api/token-schemas.ts';
 import { createApiClient } from './client.ts';
 import { type ConnectionOptions, resolveConnection } from './connection.ts';
 import { CommandFailure } from './failure.ts';
@@ -45,8 +45,20 @@ export async function createToken(name: string, options: CreateOptions, terminal
   await terminal.write(`${plain(value.secret)}\n`);
 }
 
-/** JSON: `{deleted, id}`. */
-export async function deleteToken(id: string, options: OutputOptions & { readonly of: string }, terminal: Terminal): Promise<void> {
+export interface DeleteOptions extends OutputOptions {
+  readonly of: string;
+  readonly all?: boolean;
+}
+
+/** JSON: `{deleted, id}`, or `{deleted}` with the number of all that went. */
+export async function deleteToken(id: string | undefined, options: DeleteOptions, terminal: Terminal): Promise<void> {
+  if ((id === undefined) !== (options.all === true))
+    throw new CommandFailure('say which goes', { hint: 'name an id, or pass --all for every token of the user', exitCode: 2 });
+  if (id === undefined) {
+    const client = createApiClient(await resolveConnection(options, terminal));
+    const { value } = await client.read(deletedTokensSchema, { method: 'DELETE', path: pathOf(options.of) });
+    return terminal.write(options.json === true ? toJson(value) : `deleted ${value.deleted} tokens\n`);
+  }
   if (!/^\d+$/.test(id))
     throw new CommandFailure(`"${plain(id)}" is no id of a token`, { hint: 'breakwater token list tells them', exitCode: 2 });
   const client = createApiClient(await resolveConnection(options, terminal));

@@ -92,14 +92,11 @@ export async function createAccountSecret({ trx, nowMs }: CommandContext, args: 
   return toSecret(row);
 }
 
-/** Says whether there was one. */
-export async function deleteAccountSecret({ trx }: CommandContext, args: { accountId: number; id: number }): Promise<boolean> {
-  const result = await trx
-    .deleteFrom('account_secret')
-    .where('id', '=', args.id)
-    .where('account_id', '=', args.accountId)
-    .executeTakeFirst();
-  return result.numDeletedRows > 0n;
+/** One of an account, or all of it without an id; says how many went. */
+export async function deleteAccountSecrets({ trx }: CommandContext, args: { accountId: number; id?: number }): Promise<number> {
+  let query = trx.deleteFrom('account_secret').where('account_id', '=', args.accountId);
+  if (args.id !== undefined) query = query.where('id', '=', args.id);
+  return Number((await query.executeTakeFirst()).numDeletedRows);
 }
 
 function toSecret(row: SecretRow): AccountSecretRecord {

@@ -2,7 +2,7 @@
 // arguments and result can be cloned between threads. It throws OciError for what a client did wrong.
 
 import { addAccount, changeAccount, deleteAccount, rescueAccount, setAccountFlags, setAccountPassword } from './account-commands.ts';
-import { createAccountSecret, deleteAccountSecret } from './account-secrets.ts';
+import { createAccountSecret, deleteAccountSecrets } from './account-secrets.ts';
 import { adoptBlob } from './archive-commands.ts';
 import { createTag, deleteArtifact, describeRepository, removeRepositoryPart } from './artifact-commands.ts';
 import { copyArtifact } from './artifact-copy.ts';
@@ -101,7 +101,7 @@ export const commands = {
   changeRobot,
   deleteRobot,
   createAccountSecret,
-  deleteAccountSecret,
+  deleteAccountSecrets,
   createWorkloadRule,
   changeWorkloadRule,
   deleteWorkloadRule,

@@ -128,9 +128,13 @@ export function credentialCases(now: () => Fixture): void {
       expect(await find(one, 'shared')).toEqual({ ...made, secretHash: 'shared' });
       expect(await find(other, 'shared')).toBeUndefined();
       expect(await find(one, 'else')).toBeUndefined();
-      expect(await database.run('deleteAccountSecret', { accountId: other, id: made.id })).toBe(false);
-      expect(await database.run('deleteAccountSecret', { accountId: one, id: made.id })).toBe(true);
+      expect(await database.run('deleteAccountSecrets', { accountId: other, id: made.id })).toBe(0);
+      expect(await database.run('deleteAccountSecrets', { accountId: one, id: made.id })).toBe(1);
       expect(await listAccountSecrets(database.read, one)).toEqual([]);
+      for (const name of ['a', 'b']) await database.run('createAccountSecret', token(one, name));
+      await database.run('createAccountSecret', token(other, 'a'));
+      expect(await database.run('deleteAccountSecrets', { accountId: one })).toBe(2);
+      expect((await listAccountSecrets(database.read, other)).map((row) => row.name)).toEqual(['a']);
     });
     test('a name is taken once unless it is replaced, and there is a limit', async () => {
       const { database } = now();

@@ -264,7 +264,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   changeRobot: [{ id: 1, description: 'd', secretHash: 'h' }],
   deleteRobot: [{ id: 1 }],
   createAccountSecret: [{ accountId: 1, name: 's', reach: 'api', secretHash: 'h', replaces: true }],
-  deleteAccountSecret: [{ accountId: 1, id: 1 }],
+  deleteAccountSecrets: [{ accountId: 1, id: 1 }, { accountId: 1 }],
   createWorkloadRule: [{ ...workloadRule, creator: 'user:1' }],
   changeWorkloadRule: [{ ...workloadRule, id: 1 }],
   createWorkloadLogin: [{ ruleId: 1, subject: 's', expiresAtMs: 1, secretHash: 'h', tokenHash: 't' }],

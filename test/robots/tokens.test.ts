@@ -101,6 +101,15 @@ describe('a token', () => {
     expect(await site.ping(token)).toBe(401);
   });
 
+  test('all of a user go at once, after a leak', async () => {
+    const [hers, his] = [await tokenOf(site.anna, { name: 'leaked' }), await tokenOf(site.ben, { name: 'his' })];
+    expect((await site.api(site.ben, 'DELETE', `/users/${annaId}/tokens`)).status).toBe(403);
+    expect((await site.api(site.admin, 'DELETE', `/users/${annaId}/tokens`)).body.deleted).toBeGreaterThan(0);
+    expect([await site.ping(hers), await site.ping(his)]).toEqual([401, 200]);
+    expect((await site.api(site.ben, 'DELETE', '/users/current/tokens')).body).toEqual({ deleted: 1 });
+    expect(await site.ping(site.anna)).toBe(200);
+  });
+
   test('SEC-A16 is never told again', async () => {
     const token = await tokenOf(site.anna, { name: 'once' });
     for (const login of [site.anna, site.admin])
