@@ -110,6 +110,25 @@ describe('a token', () => {
     expect(await site.ping(site.anna)).toBe(200);
   });
 
+  test('opens nothing while its user is switched off, and nothing more once the user is deleted', async () => {
+    const made = await site.api(site.admin, 'POST', '/users', {
+      username: 'carla',
+      realname: 'Carla',
+      email: 'c@example.org',
+      password: 'Long-enough-7-words',
+    });
+    expect([made.status, made.text]).toEqual([201, expect.any(String)]);
+    const id = Number(/users\/(\d+)/.exec(made.headers.get('location') ?? '')?.[1]);
+    const token = await tokenOf({ name: 'carla', password: 'Long-enough-7-words' }, { name: 'hers', reach: 'api' });
+    expect([await site.ping(token), (await site.api(token, 'GET', '/users/current')).status]).toEqual([200, 200]);
+    expect((await site.api(site.admin, 'PUT', `/users/${id}/disabled`, { disabled: true })).status).toBe(200);
+    expect([await site.ping(token), (await site.api(token, 'GET', '/users/current')).status]).toEqual([401, 401]);
+    await site.api(site.admin, 'PUT', `/users/${id}/disabled`, { disabled: false });
+    expect(await site.ping(token)).toBe(200);
+    expect((await site.api(site.admin, 'DELETE', `/users/${id}`)).status).toBe(200);
+    expect(await site.ping(token)).toBe(401);
+  });
+
   test('SEC-A16 is never told again', async () => {
     const token = await tokenOf(site.anna, { name: 'once' });
     for (const login of [site.anna, site.admin])
