@@ -118,6 +118,7 @@ function partsWith(more: Partial<ApiParts> = {}): { parts: ApiParts; calls: stri
       order: unexpected('order'),
       addRegistry: unexpected('addRegistry'),
       changeRegistry: unexpected('changeRegistry'),
+      describeRegistry: unexpected('describeRegistry'),
       removeRegistry: unexpected('removeRegistry'),
       test: unexpected('test'),
       testUnsaved: unexpected('testUnsaved'),

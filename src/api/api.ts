@@ -27,11 +27,11 @@ import { permissionRoutes } from './permission-routes.ts';
 import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable } from './policy.ts';
 import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
+import { registryRoutes } from './registry-routes.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import { robotRoutes } from './robot-routes.ts';
 import { roleRoutes } from './role-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
-import { sourceRegistryRoutes } from './source-registry-routes.ts';
 import { sourceRoutes } from './source-routes.ts';
 import { systemRoutes } from './system-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
@@ -56,7 +56,7 @@ export const standardGroups: readonly RouteGroup[] = [
   artifactRoutes,
   artifactPartRoutes,
   sourceRoutes,
-  sourceRegistryRoutes,
+  registryRoutes,
   presetRoutes,
   mirrorRoutes,
   ...offlineGroups,

@@ -247,3 +247,37 @@ function shown(name: string): string {
 function refuse(parameter: 'q' | 'sort', message: string): OciError {
   return new OciError('BAD_REQUEST', `query: ${parameter}: ${message}`);
 }
+
+/** A page of a list that is held in memory, by the same rules as one of the database. Items keep their order where none is asked for. */
+export function listInMemory<T, F extends string>(
+  all: readonly T[],
+  wish: ListWish<F>,
+  values: Readonly<Record<F, (item: T) => string | number | boolean>>,
+): { readonly items: T[]; readonly count: number } {
+  const matching = all.filter((item) => wish.conditions.every((condition) => isMet(condition, values[condition.field](item))));
+  const sorted = matching.toSorted((one, other) => {
+    for (const { field, descending } of wish.order) {
+      const [a, b] = [values[field](one), values[field](other)];
+      if (a !== b) return (a < b ? -1 : 1) * (descending ? -1 : 1);
+    }
+    return 0;
+  });
+  return { items: sorted.slice(wish.offset, wish.offset + wish.limit), count: matching.length };
+}
+
+function isMet(condition: ListCondition, value: string | number | boolean): boolean {
+  switch (condition.kind) {
+    case 'exact':
+      return condition.value === value;
+    case 'part':
+      return String(value).toLowerCase().includes(condition.value.toLowerCase());
+    case 'range':
+      return (
+        (condition.min === undefined || Number(value) >= condition.min) && (condition.max === undefined || Number(value) <= condition.max)
+      );
+    case 'any':
+      return condition.values.includes(value);
+    case 'all':
+      return condition.values.every((one) => one === value);
+  }
+}

@@ -2,7 +2,8 @@
 
 import { mainSource } from '../registry/registry-entry.ts';
 import type { RegistryView } from '../registry/sources.ts';
-import type { HarborRegistryBody } from './registry-schemas.ts';
+import type { HarborRegistryBody, RegistryBody } from './registry-schemas.ts';
+import { presentSource } from './source-bodies.ts';
 
 const hiddenSecret = '*****';
 const downStates: ReadonlySet<string> = new Set(['open', 'quarantined']);
@@ -21,5 +22,16 @@ export function presentHarborRegistry(view: RegistryView): HarborRegistryBody {
     status: view.sources.some(({ record, snapshot }) => record.isEnabled && !downStates.has(snapshot.state)) ? 'healthy' : 'unhealthy',
     creation_time: new Date(view.createdAtMs).toISOString(),
     update_time: new Date(view.updatedAtMs).toISOString(),
+  };
+}
+
+export function presentRegistry(view: RegistryView): RegistryBody {
+  return {
+    ...presentHarborRegistry(view),
+    registry: view.name,
+    ...(view.isPublic === undefined ? {} : { public: view.isPublic }),
+    restricted: view.isRestricted,
+    origin: view.origin,
+    sources: view.sources.map(presentSource),
   };
 }

@@ -3,9 +3,9 @@
 
 import { writeSource } from '../config/source-entry.ts';
 import { toConfig } from '../registry/source-values.ts';
-import type { RegistryView, SourceView } from '../registry/sources.ts';
+import type { SourceView } from '../registry/sources.ts';
 import type { Quota } from '../upstream/quota.ts';
-import type { RegistryBody, SourceBody, SourceDetail } from './source-schemas.ts';
+import type { SourceBody, SourceDetail } from './source-schemas.ts';
 
 export function presentSource({ record, snapshot }: SourceView): SourceBody {
   const { lastAtMs, averageMs, firstByteP95Ms, verdicts, blockedForMs, quota, quotas, spentForMs, bytesPerSecond, hosts, ...rest } =
@@ -45,16 +45,6 @@ export function presentDetail(view: SourceView): SourceDetail {
     settings: { ...writeSource(toConfig(record)) },
     created: new Date(record.createdAtMs).toISOString(),
     updated: new Date(record.updatedAtMs).toISOString(),
-  };
-}
-
-export function presentRegistry(view: RegistryView): RegistryBody {
-  return {
-    name: view.name,
-    ...(view.isPublic === undefined ? {} : { public: view.isPublic }),
-    restricted: view.isRestricted,
-    origin: view.origin,
-    sources: view.sources.map(presentSource),
   };
 }
 

@@ -93,40 +93,6 @@ export const changedSourceSchema = sourceDetailSchema.extend({ warnings }).meta(
 export const newSourceSchema = sourceEntry.extend({ registry: registryName }).meta({ id: 'NewSource' });
 export const sourceChangeSchema = sourceChange.meta({ id: 'SourceChange' });
 
-export const registrySchema = z
-  .object({
-    name: z.string(),
-    public: z.boolean().optional().meta({
-      description: 'what was set: whether everybody may pull through its mirror; absent: unless a source has, or had, credentials',
-    }),
-    restricted: z.boolean().meta({ description: 'a source has, or had, credentials' }),
-    origin: z.enum(['config', 'preset', 'api']),
-    sources: z.array(sourceSchema).readonly(),
-  })
-  .meta({ id: 'Registry' });
-export type RegistryBody = z.infer<typeof registrySchema>;
-
-export const newRegistrySchema = z
-  .strictObject({
-    name: registryName.meta({ example: 'registry.example.com' }),
-    public: z
-      .boolean()
-      .optional()
-      .meta({ description: 'whether everybody may pull through its mirror; without it unless a source has credentials' }),
-    sources: z.array(sourceEntry).max(64).default([]),
-  })
-  .meta({ id: 'NewRegistry' });
-export const registryChangeSchema = z
-  .strictObject({
-    public: z.boolean().nullable().meta({ description: 'null: public unless a source has, or had, credentials' }),
-  })
-  .meta({ id: 'RegistryChange' });
-export const sourceOrderSchema = z
-  .strictObject({
-    ids: z.array(id).max(64).meta({ description: 'first asked first; the other sources of the registry follow as they stood' }),
-  })
-  .meta({ id: 'SourceOrder' });
-
 export const sourceTestSchema = z
   .object({
     ok: z.boolean(),

@@ -1,6 +1,7 @@
 // `breakwater sources add|set|enable|disable|remove|order`: changes of a running server, through its admin API.
 
-import { changedSourceSchema, registrySchema, type SourceDetail, sourceDetailSchema, sourceTestSchema } from '../api/source-schemas.ts';
+import { registrySchema } from '../api/registry-schemas.ts';
+import { changedSourceSchema, type SourceDetail, sourceDetailSchema, sourceTestSchema } from '../api/source-schemas.ts';
 import { type ApiClient, ApiFailure, createApiClient } from './client.ts';
 import { resolveConnection } from './connection.ts';
 import { CommandFailure } from './failure.ts';

@@ -28,7 +28,16 @@ import { addGrantRule, addRole, changeRole, deleteRole, removeGrantRule } from '
 import { finishRewrap, replaceSealed } from './sealed-columns.ts';
 import { createSession, deleteExpiredSessions, deleteSession, deleteSessions, renewSession, touchSession } from './sessions.ts';
 import { changeSettings } from './settings.ts';
-import { addRegistry, addSource, changeRegistry, changeSource, orderSources, removeRegistry, removeSource } from './source-commands.ts';
+import {
+  addRegistry,
+  addSource,
+  changeRegistry,
+  changeSource,
+  describeRegistry,
+  orderSources,
+  removeRegistry,
+  removeSource,
+} from './source-commands.ts';
 import { recordSourceHistory } from './source-history.ts';
 import { reconcileSources } from './source-seeds.ts';
 import { addTokenKey } from './token-keys.ts';
@@ -75,6 +84,7 @@ export const commands = {
   reconcileSources,
   addRegistry,
   changeRegistry,
+  describeRegistry,
   removeRegistry,
   addSource,
   changeSource,

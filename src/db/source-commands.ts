@@ -18,6 +18,13 @@ export interface NewRegistry {
   readonly isPublic?: boolean;
   readonly origin: SourceOrigin;
   readonly sources: readonly SourceValues[];
+  readonly words?: RegistryWords;
+}
+/** What clients of Harbor's API say about a registry. A title is used once, and is no other registry's name. */
+export interface RegistryWords {
+  readonly title?: string | null;
+  readonly type?: string;
+  readonly description?: string;
 }
 
 /** Makes a registry, its sources and its mirror project. CONFLICT when it exists, or a project of its name that is not its mirror. */
@@ -30,8 +37,37 @@ export async function addRegistry(context: CommandContext, args: NewRegistry): P
     throw new OciError('CONFLICT', `there is a project named ${args.name} that is not the mirror of this registry; delete it first`);
   }
   await insertRegistry(context, args);
+  if (args.words !== undefined) await describeRegistry(context, { name: args.name, words: args.words });
   for (const values of args.sources) await insertSource(context, { registry: args.name, origin: args.origin, values });
   await applyVisibility(context, args.name);
+}
+
+/** Says what a registry is called and what it is; NOT_FOUND, CONFLICT when another one is called so. */
+export async function describeRegistry(context: CommandContext, { name, words }: { name: string; words: RegistryWords }): Promise<void> {
+  const { trx, nowMs } = context;
+  await lockRegistry(context, name);
+  if (typeof words.title === 'string') {
+    const { title } = words;
+    const other = await trx
+      .selectFrom('registry_entry')
+      .select('registry')
+      .where((where) => where.or([where('title', '=', title), where('registry', '=', title)]))
+      .where('registry', '<>', name)
+      .executeTakeFirst();
+    if (other !== undefined) throw new OciError('CONFLICT', `another registry is called ${title} already: ${other.registry}`);
+  }
+  const { title, type, description } = words;
+  await trx
+    .updateTable('registry_entry')
+    .set({
+      registry: name,
+      ...(title === undefined ? {} : { title }),
+      ...(type === undefined ? {} : { type }),
+      ...(description === undefined ? {} : { description }),
+    })
+    .where('registry', '=', name)
+    .execute();
+  await trx.updateTable('source_registry').set({ updated_at_ms: nowMs }).where('name', '=', name).execute();
 }
 
 /** Says who may pull through the mirror of a registry; NOT_FOUND. Undefined: everybody unless a source has, or had, credentials. */

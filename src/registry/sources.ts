@@ -5,6 +5,7 @@ import type { Secrets } from '../auth/master-key.ts';
 import type { ApiCredentialsConfig, SourceConfig } from '../config/config.ts';
 import type { SourceChange } from '../config/source-entry.ts';
 import type { Database } from '../db/database.ts';
+import type { RegistryWords } from '../db/source-commands.ts';
 import type { SeedRegistry, SeedReport } from '../db/source-seeds.ts';
 import { findSource, listSourceRegistries, listSources, type RegistryRecord, type SourceRecord } from '../db/sources.ts';
 import type { Sealer } from '../lib/seal.ts';
@@ -43,7 +44,9 @@ export interface Sources {
   remove(id: number): Promise<void>;
   /** Priorities in the order of the ids; the other sources of the registry follow as they stood. */
   order(registry: string, ids: readonly number[]): Promise<RegistryView>;
-  addRegistry(wish: { name: string; isPublic?: boolean; sources: readonly SourceConfig[] }): Promise<RegistryView>;
+  addRegistry(wish: { name: string; isPublic?: boolean; sources: readonly SourceConfig[]; words?: RegistryWords }): Promise<RegistryView>;
+  /** What it is called and what it is. */
+  describeRegistry(name: string, words: RegistryWords): Promise<RegistryView>;
   /** Undefined: public unless a source has, or had, credentials. */
   changeRegistry(name: string, isPublic: boolean | undefined): Promise<RegistryView>;
   /** CONFLICT while its mirror holds content, unless forced; then that content stays and is served. */
@@ -173,13 +176,23 @@ export async function openSources(options: SourcesOptions): Promise<Sources> {
       await changing(() => database.run('orderSources', { registry, ids }));
       return viewRegistry(requireRegistry(registry));
     },
-    addRegistry: async ({ name, isPublic, sources }) => {
+    addRegistry: async ({ name, isPublic, sources, words }) => {
       if (canonicalRegistry(name) !== name) throw new OciError('BAD_REQUEST', `${name} is another name of ${canonicalRegistry(name)}`);
       const values = sources.map((source) => toValues(name, source, sealer));
       for (const { credentials } of values) requirePermitted(credentials, apiCredentials);
       await changing(() =>
-        database.run('addRegistry', { name, origin: 'api', sources: values, ...(isPublic === undefined ? {} : { isPublic }) }),
+        database.run('addRegistry', {
+          name,
+          origin: 'api',
+          sources: values,
+          ...(isPublic === undefined ? {} : { isPublic }),
+          ...(words === undefined ? {} : { words }),
+        }),
       );
+      return viewRegistry(requireRegistry(name));
+    },
+    describeRegistry: async (name, words) => {
+      await changing(() => database.run('describeRegistry', { name, words }));
       return viewRegistry(requireRegistry(name));
     },
     changeRegistry: async (given, isPublic) => {

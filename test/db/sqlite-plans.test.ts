@@ -236,6 +236,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   })),
   addRegistry: [{ name: 's', origin: 'api', sources: [source('https://a.test'), source('https://b.test')] }],
   changeRegistry: [{ name: 's', isPublic: false }],
+  describeRegistry: [{ name: 's', words: { title: 'mine', type: 'harbor', description: 'd' } }],
   addSource: [{ registry: 's', origin: 'api', values: source('https://c.test') }],
   changeSource: [{ id: 2, values: { url: 'https://d.test' } }],
   orderSources: [{ registry: 's', ids: [2, 3, 4] }],

@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, expect, test } from 'bun:test';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { changedSourceSchema, registrySchema, sourceDetailSchema, sourceTestSchema } from '../../src/api/source-schemas.ts';
+import { registrySchema } from '../../src/api/registry-schemas.ts';
+import { changedSourceSchema, sourceDetailSchema, sourceTestSchema } from '../../src/api/source-schemas.ts';
 import { codeOf, postJson, send } from '../api/client.ts';
 import { imageOf } from '../mirror/images.ts';
 import type { RunningBreakwater } from '../support/breakwater.ts';
