@@ -63,8 +63,10 @@ export const registrySchema = harborRegistrySchema
 export type RegistryBody = z.infer<typeof registrySchema>;
 
 const secretText = z.string().max(4096);
+/** Basic alone is possible; the others are those of Harbor, refused with a reason. */
+const credentialType = z.enum(['basic', 'oauth', 'secret', '']);
 const sentCredential = z.strictObject({
-  type: z.string().max(32).nullish().meta({ description: 'basic' }),
+  type: credentialType.nullish().meta({ description: 'basic' }),
   access_key: z.string().max(512).nullish(),
   access_secret: secretText.nullish().meta({ description: '***** or nothing: stays as it is' }),
 });
@@ -101,7 +103,7 @@ export const registryUpdateSchema = z
     name: title.nullish(),
     description: z.string().max(512).nullish(),
     url: url.nullish(),
-    credential_type: z.string().max(32).nullish(),
+    credential_type: credentialType.nullish(),
     access_key: z.string().max(512).nullish(),
     access_secret: secretText.nullish().meta({ description: '***** or nothing: stays as it is' }),
     insecure: z.boolean().nullish(),
@@ -123,7 +125,7 @@ export const registryPingSchema = z
     description: z.string().max(512).nullish(),
     type: z.string().max(64).nullish(),
     url: url.nullish(),
-    credential_type: z.string().max(32).nullish(),
+    credential_type: credentialType.nullish(),
     access_key: z.string().max(512).nullish(),
     access_secret: secretText.nullish(),
     insecure: z.boolean().nullish(),

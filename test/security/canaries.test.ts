@@ -122,6 +122,39 @@ plant('POST /registries credentials', async (canary) => {
   expect((await call('POST', '/registries', { name: 'made.test', sources: [source(canary, 'made')] })).status).toBe(201);
   await call('POST', '/registries', { name: 'made.test', sources: [source(canary, 'made')] });
 });
+const authority = (canary: string, name: string) => ({
+  name,
+  url: `${closed.url}/${name}`,
+  registry: `${name}.test`,
+  credential: { type: 'basic', access_key: 'u', access_secret: canary },
+});
+plant('POST /registries credential', async (canary) => {
+  expect((await call('POST', '/registries', authority(canary, 'harbor-like'))).status).toBe(201);
+  await call('POST', '/registries', authority(canary, 'harbor-like'));
+  await call('POST', '/registries', {
+    ...authority(canary, 'other'),
+    credential: { type: 'oauth', access_key: 'u', access_secret: canary },
+  });
+  await send(server, '/registries/harbor-like.test');
+});
+plant('PUT /registries/{registry} access_secret', async (canary) => {
+  await call('POST', '/registries', authority('first', 'put-secret'));
+  expect((await call('PUT', '/registries/put-secret.test', { access_key: 'u', access_secret: canary })).status).toBe(200);
+  await call('PUT', '/registries/put-secret.test', { access_secret: canary });
+});
+plant('PUT /registries/{registry} credential', async (canary) => {
+  await call('POST', '/registries', authority('first', 'put-credential'));
+  const { credential } = authority(canary, '');
+  expect((await call('PUT', '/registries/put-credential.test', { credential })).status).toBe(200);
+  await call('PUT', '/registries/put-credential.test', { credential, unknown: 1 });
+});
+plant('POST /registries/ping access_secret', async (canary) => {
+  await call('POST', '/registries/ping', { url: `${closed.url}/ping`, access_key: 'u', access_secret: canary });
+});
+plant('POST /registries/ping credential', async (canary) => {
+  const { url, credential } = authority(canary, 'ping');
+  await call('POST', '/registries/ping', { url, credential });
+});
 const permissions = [{ kind: 'project', namespace: 'team-a', access: [{ resource: 'repository', action: 'pull' }] }];
 const makeRobot = async (name: string): Promise<{ id: number; name: string; secret: string }> => {
   const robot = { name, level: 'project', duration: 30, permissions };
