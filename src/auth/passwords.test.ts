@@ -44,7 +44,7 @@ describe('a login', () => {
     for (const [name, text] of wrong) expect([name, text, await fits(name, text)]).toEqual([name, text, false]);
   });
 
-  test('tells passwords apart that are equal in their first 72 bytes', async () => {
+  test('SEC-B11: tells passwords apart that are equal in their first 72 bytes', async () => {
     const long = 'x'.repeat(100);
     const { fits } = setUp(await hashPassword(`${long}a`));
     expect(await fits('anna', `${long}b`)).toBe(false);
@@ -94,7 +94,7 @@ describe('many logins at once', () => {
   });
 });
 
-test('an unknown name costs what a wrong password costs', async () => {
+test('SEC-B05: an unknown name costs what a wrong password costs', async () => {
   const { fits } = setUp();
   const costOf = async (name: string): Promise<number> => {
     let least = Number.POSITIVE_INFINITY;

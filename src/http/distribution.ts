@@ -250,7 +250,9 @@ async function sendBlob(
     'docker-content-digest': route.digest,
     etag: `"${route.digest}"`,
     'accept-ranges': 'bytes',
+    // A blob that is a page or a picture with scripts must not run as one of ours.
     'x-content-type-options': 'nosniff',
+    'content-security-policy': 'sandbox',
   };
   if (isKnown(request, route.digest)) return notModified(route.digest);
   const range = blob.sizeBytes === undefined ? undefined : parseRange(rangeHeader, blob.sizeBytes);

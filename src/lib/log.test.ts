@@ -91,7 +91,7 @@ describe('hiding', () => {
     expect(line.match(/\*\*\*/g)?.length).toBe(4);
   });
 
-  test('line breaks, terminal escapes and C1 controls never reach the line raw', () => {
+  test('SEC-E13, SEC-E08: line breaks, terminal escapes and C1 controls never reach the line raw', () => {
     const { log, lines } = createRecorder();
     const hostile = 'a\nb\r\u001b[31m\u0000\u007f\u009b31m\u2028\u2029"}\n{"level":"error"';
     log.info(hostile, { [hostile]: hostile });

@@ -92,7 +92,7 @@ describe('names that hold words of routes', () => {
     expect(read('GET', `/v2/${name}/referrers/${sha256}`)).toMatchObject({ kind: 'referrers', name });
   });
 
-  test('every route over any such name is read back as itself', () => {
+  test('SEC-E04: every route over any such name is read back as itself', () => {
     fc.assert(
       fc.property(routeOver(trickyName), (route) => {
         const { method, path, query } = formatRoute(route);

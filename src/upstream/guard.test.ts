@@ -49,7 +49,7 @@ describe('a public source', () => {
     expect(await setUp().check(source, 'https://hub.example.com/v2/')).toEqual(['93.184.216.34', '2606:4700::1111']);
   });
 
-  test('reaches no private, loopback, link-local or metadata address, in any spelling of the literal', async () => {
+  test('SEC-D01, SEC-D04: reaches no private, loopback, link-local or metadata address, in any spelling of the literal', async () => {
     for (const host of [
       '127.0.0.1',
       '10.0.0.1',
@@ -72,7 +72,7 @@ describe('a public source', () => {
     }
   });
 
-  test('is refused when its name is poisoned, also when only one of several answers is private', async () => {
+  test('SEC-D02: is refused when its name is poisoned, also when only one of several answers is private', async () => {
     const { check } = setUp();
     for (const host of ['poisoned', 'mixed', 'fake-ip', 'rogue'])
       expect(await check(sourceAt(`https://${host}.example.com`), `https://${host}.example.com/v2/`)).toBe('private-address');

@@ -131,7 +131,7 @@ describe('who may', () => {
 });
 
 describe('hostile requests', () => {
-  test('a body over 64 KiB is 413, also when it is chunked', async () => {
+  test('SEC-G03: a body over 64 KiB is 413, also when it is chunked', async () => {
     const answer = await postJson(server, '/projects', { name: 'x'.repeat(65_536) });
     expect([answer.status, codeOf(answer)]).toEqual([413, 'SIZE_INVALID']);
     const chunked = new ReadableStream<Uint8Array>({

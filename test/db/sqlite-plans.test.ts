@@ -370,7 +370,7 @@ test('lists of people scan no table and sort nothing; a part of a name is looked
   for (const list of accountLists(trx)) expect((await badSteps(list)).filter((step) => !/^SCAN account\b/.test(step))).toEqual([]);
 });
 
-test('lists and trails scan no table and sort nothing', async () => {
+test('SEC-G08: lists and trails scan no table and sort nothing', async () => {
   const subject = digest('kid');
   for (const more of [{}, { after: 'm' }, { artifactType: 'a/x' }, { artifactType: 'a/x', after: 'm' }]) {
     expect(await badSteps(() => listTags(trx, { repositoryId, limit: 10, ...more }))).toEqual([]);

@@ -171,7 +171,7 @@ describe('a private project, to somebody outside', () => {
 });
 
 describe('a digest', () => {
-  test('is readable only through a repository that holds it', async () => {
+  test('SEC-A02: is readable only through a repository that holds it', async () => {
     await registry.createProject('elsewhere');
     await registry.pushImage('elsewhere/app', 'v1', bytesOf('another layer'));
     const path = `/v2/elsewhere/app/blobs/${image.layerDigest}`;
@@ -192,7 +192,7 @@ describe('a digest', () => {
     expect([put.status, await codeOf(put)]).toEqual([400, 'MANIFEST_BLOB_UNKNOWN']);
   });
 
-  test('is mounted only from a repository that holds it and that the token names', async () => {
+  test('SEC-A03: is mounted only from a repository that holds it and that the token names', async () => {
     const mount = async (query: string, as: Call['as'] = 'admin'): Promise<number> =>
       (await registry.call(`/v2/elsewhere/mounted/blobs/uploads/?mount=${image.layerDigest}${query}`, { method: 'POST', as })).status;
     const isHere = async (): Promise<number> => (await registry.call(`/v2/elsewhere/mounted/blobs/${image.layerDigest}`)).status;
@@ -210,7 +210,7 @@ describe('a digest', () => {
 });
 
 describe('an upload session', () => {
-  test('of another user, repository or none is unknown', async () => {
+  test('SEC-A05: of another user, repository or none is unknown', async () => {
     const location = await registry.beginUpload('closed/app');
     const id = location.split('/').at(-1);
     const digest = sha256(bytesOf('x'));
@@ -237,7 +237,7 @@ describe('an upload session', () => {
 });
 
 describe('a token', () => {
-  test('for a project that was deleted opens none made anew under its name', async () => {
+  test('SEC-A09: for a project that was deleted opens none made anew under its name', async () => {
     await registry.createProject('again');
     const old = { token: await registry.token(['repository:again/app:pull,push']) };
     const push = (as: Call['as'] = 'admin'): Promise<Response> => registry.call('/v2/again/app/blobs/uploads/', { method: 'POST', as });
@@ -283,7 +283,7 @@ describe('a token', () => {
     expect((await registry.call('/v2/gained/app/tags/list')).status).toBe(404);
   });
 
-  test('in the query or in a cookie is none', async () => {
+  test('SEC-A11: in the query or in a cookie is none', async () => {
     const token = await registry.token(['repository:closed/app:pull']);
     for (const call of [{}, { headers: { cookie: `token=${token}; sid=${token}` } }]) {
       for (const query of ['', `?access_token=${token}`, `?token=${token}`]) {
@@ -334,7 +334,7 @@ describe('a login', () => {
     expect(answers.map((answer) => answer.status)).toEqual(Array(50).fill(200));
   });
 
-  test('that fails a hundred times at once makes nobody else wait long', async () => {
+  test('SEC-G07: that fails a hundred times at once makes nobody else wait long', async () => {
     const guesses = Array.from({ length: 100 }, (_, index) => registry.call('/v2/', { as: { name: 'admin', password: `guess ${index}` } }));
     const sinceMs = performance.now();
     expect((await registry.call('/v2/closed/app/manifests/v1')).status).toBe(200);

@@ -22,7 +22,7 @@ async function until(isTrue: () => boolean | Promise<boolean>, patienceMs = 10_0
 }
 
 describe('the first boot', () => {
-  test('makes secrets that only the user of the server can read; the second one keeps them', () =>
+  test('SEC-B12: makes secrets that only the user of the server can read; the second one keeps them', () =>
     inFolder(async (dataDir) => {
       const first = await startRegistry({ dataDir });
       await first.pushImage('library/app', 'v1');
@@ -40,7 +40,7 @@ describe('the first boot', () => {
       expect(await second.stop()).toBe(0);
     }));
 
-  test('gives each installation secrets of its own', async () => {
+  test('SEC-B07: gives each installation secrets of its own', async () => {
     const [one, two] = await Promise.all([startRegistry(), startRegistry()]);
     try {
       expect(one.adminPassword).not.toBe(two.adminPassword);

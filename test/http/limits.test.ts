@@ -45,7 +45,7 @@ describe('small limits', () => {
     expect((await registry.call('/v2/library/app/manifests/large')).status).toBe(404);
   });
 
-  test('an endless manifest is refused while it is still coming, and memory does not grow', async () => {
+  test('SEC-G02: an endless manifest is refused while it is still coming, and memory does not grow', async () => {
     const residentKiB = (): number => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${registry.pid}/status`, 'utf8'))?.[1]);
     const before = residentKiB();
     const connections = await Promise.all(
@@ -82,7 +82,7 @@ describe('small limits', () => {
     expect((await registry.call(`${location}?digest=${digest}`, { method: 'PUT', body: 'b'.repeat(96) })).status).toBe(201);
   });
 
-  test('open uploads of a repository and in all; one that ends makes room', async () => {
+  test('SEC-G04: open uploads of a repository and in all; one that ends makes room', async () => {
     const opened: string[] = [];
     for (let index = 0; index < 3; index++) opened.push(await registry.beginUpload('library/one'));
     const fourth = await startUpload(registry, 'library/one');
@@ -103,7 +103,7 @@ describe('small limits', () => {
     expect((await startUpload(registry, 'library/three')).status).toBe(202);
   });
 
-  test('pages have their size when none is asked for, and never more than the largest', async () => {
+  test('SEC-G01: pages have their size when none is asked for, and never more than the largest', async () => {
     for (const tag of ['a', 'b', 'c', 'd', 'e']) await registry.pushImage('library/paged', tag, bytesOf('same'));
     const tags = async (query: string): Promise<unknown> => {
       const response = await registry.call(`/v2/library/paged/tags/list${query}`);
@@ -143,7 +143,7 @@ describe('uploads that are left alone', () => {
 });
 
 describe('a disk that is almost full', () => {
-  test('takes nothing new and still serves', async () => {
+  test('SEC-G11: takes nothing new and still serves', async () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'breakwater-full-'));
     try {
       const roomy = await startRegistry({ dataDir });

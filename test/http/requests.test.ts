@@ -29,7 +29,7 @@ describe('where a request ends', () => {
     expect((await exchange(registry.port, `GET /v2/ HTTP/1.1\r\nHost: a\r\n\r\n${hidden}`)).statuses).toEqual([401, 200]);
   });
 
-  test('a body that nobody reads is skipped whole', async () => {
+  test('SEC-E05: a body that nobody reads is skipped whole', async () => {
     const body = hidden.repeat(3);
     expect((await exchange(registry.port, post(`Content-Length: ${body.length}\r\n`, body))).statuses).toEqual([405, 200]);
     const chunked = `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`;
@@ -105,7 +105,7 @@ describe('whom a request is for', () => {
     });
   }
 
-  test('two Host headers are refused, even equal ones', async () => {
+  test('SEC-E06: two Host headers are refused, even equal ones', async () => {
     for (const second of ['a', 'b']) {
       const answer = await exchange(registry.port, `GET /healthz HTTP/1.1\r\nHost: a\r\nHost: ${second}\r\n\r\n`);
       expect(answer.statuses).toEqual([400]);
@@ -131,14 +131,14 @@ describe('whom a request is for', () => {
     expect((await exchange(registry.port, 'GET /x/healthz HTTP/1.0\r\n\r\n')).text).toContain(' 404 Not Found\r\n');
   });
 
-  test('the authority of an absolute target changes neither the realm nor a Location', async () => {
+  test('SEC-E06, SEC-E07: the authority of an absolute target changes neither the realm nor a Location', async () => {
     const answer = await exchange(registry.port, 'GET http://evil.example/v2/ HTTP/1.1\r\nHost: good.example\r\n\r\n');
     expect(answer.statuses).toEqual([401]);
     expect(answer.text).toContain('realm="http://good.example/service/token"');
     expect(answer.text).not.toContain('evil');
   });
 
-  test('forwarded headers of a stranger change nothing', async () => {
+  test('SEC-E07, SEC-B14: forwarded headers of a stranger change nothing', async () => {
     const headers = [
       'X-Forwarded-Host: evil.example',
       'X-Forwarded-Proto: https',
@@ -155,7 +155,7 @@ describe('whom a request is for', () => {
     expect((await exchange(registry.port, 'OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n')).statuses).toEqual([400]);
   });
 
-  test('two Authorization headers are refused everywhere, whatever they say', async () => {
+  test('SEC-B16: two Authorization headers are refused everywhere, whatever they say', async () => {
     const right = `Authorization: ${basicOf(registry.admin)}\r\n`;
     const token = `Authorization: Bearer ${await registry.token(['repository:library/app:pull'])}\r\n`;
     for (const path of ['/v2/', '/v2/library/app/manifests/v1', '/service/token', '/api/v2.0/projects']) {
@@ -168,7 +168,7 @@ describe('whom a request is for', () => {
 });
 
 describe('paths', () => {
-  test('that climb, hide slashes or hold other bytes name nothing', async () => {
+  test('SEC-E01, SEC-E02, SEC-E03: that climb, hide slashes or hold other bytes name nothing', async () => {
     const odd = [
       '..',
       '%2e%2e',
@@ -202,7 +202,7 @@ describe('paths', () => {
     }
   });
 
-  test('out of the API do not lead into it', async () => {
+  test('SEC-E01: out of the API do not lead into it', async () => {
     for (const path of [
       '//v2/',
       '/V2/',
@@ -230,7 +230,7 @@ describe('headers', () => {
     expect((await exchange(registry.port, `GET /v2/${'a'.repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`)).statuses).toEqual([431]);
   });
 
-  test('that ask for upgrades, other origins or other methods change nothing', async () => {
+  test('SEC-E11: that ask for upgrades, other origins or other methods change nothing', async () => {
     const manifest = async (headers: string): Promise<string> =>
       (await exchange(registry.port, `GET /v2/library/app/manifests/v1 HTTP/1.1\r\nHost: a\r\n${headers}\r\n`)).text.replace(
         /Date: .*\r\n/,
@@ -269,7 +269,7 @@ describe('ranges', () => {
   const blob = (range: string, method = 'GET'): Promise<Response> =>
     registry.call(`/v2/library/app/blobs/${image.layerDigest}`, { method, headers: { range } });
 
-  test('thousands of them are the whole blob, at once', async () => {
+  test('SEC-E09: thousands of them are the whole blob, at once', async () => {
     for (const range of [`bytes=${'0-0,'.repeat(3000)}1-1`, `bytes=${'0-,'.repeat(4000)}0-`]) {
       const sinceMs = performance.now();
       const response = await blob(range);
@@ -278,7 +278,7 @@ describe('ranges', () => {
     }
   });
 
-  test('at the ends of what numbers can say are exact', async () => {
+  test('SEC-E09: at the ends of what numbers can say are exact', async () => {
     const answers: [string, number, number][] = [
       ['bytes=0-0', 206, 1],
       ['bytes=9999-', 206, 1],
@@ -319,7 +319,7 @@ describe('HEAD', () => {
     return headers;
   };
 
-  test('of every route is its GET without the body, or is not allowed', async () => {
+  test('SEC-E11: of every route is its GET without the body, or is not allowed', async () => {
     const absent = sha256(bytesOf('absent'));
     const upload = await registry.beginUpload('library/app');
     const paths = [

@@ -23,7 +23,7 @@ describe('a body that is too slow', () => {
   const request = (method: string, path: string, length: number): string =>
     `${method} ${path} HTTP/1.1\r\nHost: a\r\nAuthorization: ${server.authorization}\r\nContent-Length: ${length}\r\n\r\n`;
 
-  test('ends with 408 and the connection, and the upload goes on at its offset', async () => {
+  test('SEC-E14: ends with 408 and the connection, and the upload goes on at its offset', async () => {
     const location = await begin();
     const connection = await openConnection(server.port);
     connection.write(`${request('PATCH', location, 1000)}${'x'.repeat(100)}`);
@@ -66,7 +66,7 @@ describe('a body that is too slow', () => {
     connection.socket.destroy();
   });
 
-  test('keeps nobody else waiting', async () => {
+  test('SEC-E14: keeps nobody else waiting', async () => {
     const connections = await Promise.all(
       Array.from({ length: 100 }, async () => {
         const connection = await openConnection(server.port);

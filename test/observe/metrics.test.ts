@@ -210,7 +210,7 @@ test('disk, uploads and the process are told', async () => {
   expect(readValue(families, 'breakwater_event_loop_delay_seconds', { statistic: 'max' })).toBeGreaterThanOrEqual(0);
 });
 
-test('no repository, tag or digest is in any label', async () => {
+test('SEC-G06: no repository, tag or digest is in any label', async () => {
   const image = imageOf([200]);
   good.add('secretive/name', image, 'hidden-tag');
   await pull(server, '/v2/secretive/name/manifests/hidden-tag');
@@ -219,7 +219,7 @@ test('no repository, tag or digest is in any label', async () => {
   for (const word of ['secretive', 'hidden-tag', 'sha256:', token, server.adminPassword]) expect(text).not.toContain(word);
 });
 
-test('unknown methods and paths do not make new labels', async () => {
+test('SEC-G06: unknown methods and paths do not make new labels', async () => {
   for (const path of ['/a', '/b', '/c/d']) await fetch(`${server.url}${path}`, { method: 'PROPFIND' });
   const families = await scrape();
   const routes = new Set(families.get('breakwater_http_requests_total')?.samples.map((sample) => sample.labels['route']));

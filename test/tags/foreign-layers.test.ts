@@ -70,7 +70,7 @@ test('wrong bytes at its address are never the layer', async () => {
   expect([answer.status, answer.digest]).toEqual([200, layer.digest]);
 });
 
-test('a host that is not on the list is not asked, nor is any for a layer no manifest names', async () => {
+test('SEC-D06: a host that is not on the list is not asked, nor is any for a layer no manifest names', async () => {
   const [hub] = sources.of('windows.test');
   const layer = randomContent(1000);
   hub.add('library/other', foreignImage(layer, [place(stranger, 'files/other', layer), 'file:///etc/passwd', 'not a url']), 'v1');

@@ -72,7 +72,7 @@ describe('a redirect', () => {
     expect(away.requests[0]?.headers).not.toHaveProperty('authorization');
   });
 
-  test('is followed five times and not six', async () => {
+  test('SEC-D03: is followed five times and not six', async () => {
     await using bench = setUp();
     const registry = await bench.start((request, reply) => reply.send(307, { location: `/hop/${request.count}` }));
     const error = await failureOf(bench.client.getBlob(sourceAt(registry.url), 'a/b', digest, calmBlob));
@@ -80,7 +80,7 @@ describe('a redirect', () => {
     expect(registry.requests).toHaveLength(6);
   });
 
-  test('from https to http is refused before anything is dialled', async () => {
+  test('SEC-D03: from https to http is refused before anything is dialled', async () => {
     await using bench = setUp({ names: { 'a.test': ['127.0.0.1'] } });
     const plain = await bench.start((_, reply) => reply.send(200));
     const registry = await bench.start((_, reply) => reply.send(302, { location: plain.urlAt('a.test') }), { tls: 'a.test' });
@@ -121,7 +121,7 @@ describe('a redirect', () => {
 });
 
 describe('the outbound guard', () => {
-  test('a redirect of any source to the metadata address is refused', async () => {
+  test('SEC-D03: a redirect of any source to the metadata address is refused', async () => {
     await using bench = setUp();
     for (const target of [
       'http://169.254.169.254/latest/meta-data/',
@@ -169,7 +169,7 @@ describe('the outbound guard', () => {
     expect(inner.connections()).toBe(0);
   });
 
-  test('a name is dialled at the address that was checked, not at what it resolves to next', async () => {
+  test('SEC-D02: a name is dialled at the address that was checked, not at what it resolves to next', async () => {
     const answers = [['127.0.0.1'], ['169.254.169.254']];
     let asked = 0;
     const names = new Proxy<Record<string, readonly string[]>>({}, { get: () => answers[Math.min(asked++, 1)] });
