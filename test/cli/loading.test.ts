@@ -42,12 +42,27 @@ describe('what is loaded', () => {
     for (const file of files) expect(file).toMatch(/^(src\/(main\.ts|cli\/|config\/error\.ts)|package\.json)/);
   });
 
-  for (const command of ['project', 'sources', 'sources-import', 'presets', 'explain', 'config', 'version', 'user', 'member', 'group', 'role', 'login']) {
+  for (const command of [
+    'project',
+    'sources',
+    'sources-import',
+    'presets',
+    'explain',
+    'config',
+    'version',
+    'user',
+    'member',
+    'group',
+    'role',
+    'login',
+  ]) {
     test(`${command} does not load the server`, () => {
       const { files, packages } = loadedBy(`src/cli/${command}.ts`);
       for (const name of heavy) expect(packages).not.toContain(name);
       for (const file of files)
-        expect(file).toMatch(/^(src\/(cli|config|lib|oci)\/|src\/api\/(source-|preset-|user-|token-)?schemas\.ts$|src\/auth\/secret-file\.ts$|presets\/\w+\.json$|package\.json$)/);
+        expect(file).toMatch(
+          /^(src\/(cli|config|lib|oci)\/|src\/api\/(source-|preset-|user-|token-)?schemas\.ts$|src\/auth\/secret-file\.ts$|presets\/\w+\.json$|package\.json$)/,
+        );
     });
   }
 });

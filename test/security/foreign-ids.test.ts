@@ -107,7 +107,7 @@ async function stateOfOther(): Promise<unknown> {
   const paths = [
     '/projects/other',
     '/projects/other/members',
-    '/robots?q=Level%3Dproject,ProjectID%3D' + tenants.other.projectId,
+    `/robots?q=Level%3Dproject,ProjectID%3D${tenants.other.projectId}`,
     `/labels?scope=p&project_id=${tenants.other.projectId}`,
     `/users/${tenants.other.adminId}`,
     '/projects/other/repositories',
