@@ -293,6 +293,7 @@ async function compose(options: {
     robots: programs.robots,
     cliSecrets: programs.cliSecrets,
     workloads: programs.workloads,
+    identity,
     version: pkg.version,
     externalUrl: config.externalUrl,
     log,

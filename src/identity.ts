@@ -6,14 +6,17 @@ import type { AccessPolicy } from './auth/access.ts';
 import type { Audit } from './auth/audit.ts';
 import { auditedLogins } from './auth/audited-logins.ts';
 import { createDirectoryLogins } from './auth/directory-logins.ts';
-import { createDirectorySync } from './auth/directory-sync.ts';
+import { createDirectoryPeople, type DirectoryPeople } from './auth/directory-people.ts';
+import { createDirectorySync, type DirectorySync } from './auth/directory-sync.ts';
+import { type ConfigurationPart, createHarborLdap } from './auth/harbor-ldap.ts';
 import { createIdentityProviders, type IdentityProviders } from './auth/identity-providers.ts';
-import { createLdapDirectories, type LdapDirectories } from './auth/ldap-directories.ts';
+import { createLdapDirectories } from './auth/ldap-directories.ts';
 import { createLogins, type Logins } from './auth/logins.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createPeople, type People } from './auth/people.ts';
 import { createPrincipals, type Principals } from './auth/principals.ts';
 import { createProgramLogins, type ProgramLogins } from './auth/program-logins.ts';
+import { createProviderTests, type ProviderTests } from './auth/provider-tests.ts';
 import { createThrottle } from './auth/throttle.ts';
 import { databaseKeyStore, openTokenKeys, type TokenKeys } from './auth/token-keys.ts';
 import { createTokens, type Tokens, tokenOverlapMs } from './auth/tokens.ts';
@@ -43,7 +46,11 @@ export interface Identity {
   readonly tokenService: TokenService;
   readonly people: People;
   readonly providers: IdentityProviders;
-  readonly directories: LdapDirectories;
+  readonly tests: ProviderTests;
+  readonly directorySync: DirectorySync;
+  readonly directoryPeople: DirectoryPeople;
+  /** Keys of Harbor's `/configurations` that are kept here. */
+  readonly configurationParts: readonly ConfigurationPart[];
   /** Ends what runs by itself. */
   close(): Promise<void>;
   readonly tokenExchange: TokenExchange;
@@ -137,11 +144,14 @@ export async function openIdentity(options: {
     people: createPeople({ database, passwords, principals, providers: providers.list }),
     tokenService: createTokenService({ tokens, logins, policy, names, service }),
     providers,
-    directories,
     close: async () => {
       await throttle.close();
       await schedule.close();
       await programs.close();
     },
+    tests: createProviderTests({ directories, clock, log }),
+    directorySync: sync,
+    directoryPeople: createDirectoryPeople({ database, directories, log, onChange }),
+    configurationParts: [createHarborLdap(providers)],
   };
 }

@@ -15,7 +15,9 @@ import type { ApiEnvironment, ApiParts, ApiRouter, RouteGroup } from './environm
 import { groupRoutes } from './group-routes.ts';
 import { createGuard } from './guard.ts';
 import { historyRoutes } from './history-routes.ts';
+import { identityRoutes } from './identity-routes.ts';
 import { labelRoutes } from './label-routes.ts';
+import { ldapRoutes } from './ldap-routes.ts';
 import { loginCheckRoutes } from './login-check-routes.ts';
 import { memberRoutes } from './member-routes.ts';
 import { metadataRoutes } from './metadata-routes.ts';
@@ -61,6 +63,8 @@ export const standardGroups: readonly RouteGroup[] = [
   mirrorRoutes,
   ...offlineGroups,
   historyRoutes,
+  identityRoutes,
+  ldapRoutes,
   loginCheckRoutes,
   robotRoutes,
   tokenRoutes,

@@ -5,9 +5,13 @@ import type { AccessPolicy } from '../auth/access.ts';
 import type { Audit } from '../auth/audit.ts';
 import type { AuditReader } from '../auth/audit-log.ts';
 import type { CliSecrets } from '../auth/cli-secrets.ts';
+import type { DirectoryPeople } from '../auth/directory-people.ts';
+import type { DirectorySync } from '../auth/directory-sync.ts';
+import type { IdentityProviders } from '../auth/identity-providers.ts';
 import type { Logins } from '../auth/logins.ts';
 import type { People } from '../auth/people.ts';
 import type { Caller } from '../auth/principal.ts';
+import type { ProviderTests } from '../auth/provider-tests.ts';
 import type { Robots } from '../auth/robots.ts';
 import type { Sessions } from '../auth/sessions.ts';
 import type { Workloads } from '../auth/workloads.ts';
@@ -49,6 +53,12 @@ export interface ApiParts extends People {
   readonly audit: Pick<Audit, 'record' | 'note' | 'noteRefusal'>;
   readonly auditLog: AuditReader;
   readonly presets: PresetUpdates;
+  readonly identity: {
+    readonly providers: IdentityProviders;
+    readonly tests: ProviderTests;
+    readonly directorySync: DirectorySync;
+    readonly directoryPeople: DirectoryPeople;
+  };
   /** Through `external_url`; undefined without one. */
   readonly checkLogin: () => Promise<LoginReport | undefined>;
   readonly robots: Robots;
