@@ -13,7 +13,7 @@ interface Outcome {
 
 const root = process.cwd();
 const binaries = resolve(import.meta.dir, '../node_modules/.bin');
-const timeoutMs = 120_000;
+const timeoutMs = 400_000;
 
 const checks: Readonly<Record<string, () => Promise<Outcome>>> = {
   types: () => run([join(binaries, 'tsc'), '--noEmit', '-p', root]),

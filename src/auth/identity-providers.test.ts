@@ -99,6 +99,14 @@ describe('identity providers', () => {
     expect(moved.secret?.reveal()).toBe('new');
   });
 
+  test('SEC-I05: keep a secret that is not sent, and lose it only by null', async () => {
+    const providers = open();
+    await providers.create({ name: 'issuer', kind: 'oidc', isEnabled: true, settings: oidc, secret });
+    expect((await providers.change('issuer', { settings: { ...oidc, logout: true } })).secret?.reveal()).toBe('plänty');
+    expect((await providers.change('issuer', { isEnabled: false })).secret?.reveal()).toBe('plänty');
+    expect((await providers.change('issuer', { secret: null })).secret).toBeUndefined();
+  });
+
   test('a kept secret is not tried out on other servers', async () => {
     const providers = open();
     await providers.create(corp);

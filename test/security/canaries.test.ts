@@ -242,6 +242,41 @@ plant('PUT /users/{user_id}/password old_password', async (canary) => {
   expect((await call('PUT', '/users/1/password', { old_password: canary, new_password: `${canary}-after` })).status).toBe(403);
 });
 
+const directory = (canary: string) => ({
+  kind: 'ldap',
+  settings: {
+    urls: [closed.url.replace('http:', 'ldap:')],
+    base_dn: 'dc=test',
+    bind_dn: 'cn=reader,dc=test',
+    allow_plaintext: true,
+    timeout: '200ms',
+  },
+  secret: canary,
+});
+plant('POST /identity-providers secret', async (canary) => {
+  expect((await call('POST', '/identity-providers', { name: 'canary', ...directory(canary) })).status).toBe(201);
+  await call('POST', '/identity-providers', { name: 'canary', ...directory(canary) });
+  await call('POST', '/identity-providers', { name: 'other', ...directory(canary), unknown: 1 });
+  await call('POST', '/identity-providers/canary/test', {});
+  await send(server, '/identity-providers/canary');
+});
+plant('PATCH /identity-providers/{name} secret', async (canary) => {
+  await call('POST', '/identity-providers', { name: 'patched', ...directory('first') });
+  const { secret } = directory(canary);
+  expect((await call('PATCH', '/identity-providers/patched', { secret })).status).toBe(200);
+  await call('PATCH', '/identity-providers/patched', { secret, settings: {} });
+  await login('somebody', 'else');
+});
+plant('POST /identity-providers/test secret', async (canary) => {
+  expect((await call('POST', '/identity-providers/test', directory(canary))).status).toBe(200);
+});
+plant('POST /ldap/ping ldap_search_password', async (canary) => {
+  const url = closed.url.replace('http:', 'ldap:');
+  const conf = { ldap_url: url, ldap_base_dn: 'dc=test', ldap_search_dn: 'cn=a,dc=test', ldap_connection_timeout: 1 };
+  expect((await call('POST', '/ldap/ping', { ...conf, ldap_search_password: canary })).status).toBe(200);
+  await call('POST', '/ldap/ping', { ...conf, ldap_base_dn: '', ldap_search_password: canary });
+});
+
 /** A login at the token service; the token it gives is a secret, too. */
 async function login(name: string, password: string): Promise<void> {
   const url = `${server.url}/service/token?service=x&scope=repository:team-a/app:pull,push&account=${encodeURIComponent(name)}`;
