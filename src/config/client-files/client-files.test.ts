@@ -302,6 +302,11 @@ describe('any file', () => {
       expect(planImport([readClientFile(kind, text, 'f')], options).sources).toEqual([]);
   });
 
+  test('an alias that leads nowhere is an error of the file', () => {
+    expect(() => readClientFile('registries.yaml', '*!', 'registries.yaml')).toThrow(ClientFileError);
+    expect(() => readClientFile('registries.yaml', 'a: *b', 'registries.yaml')).toThrow(ClientFileError);
+  });
+
   test('hostile text gives a plan or a ClientFileError, nothing else, and no authority but the registry itself', () => {
     const word = fc.constantFrom(
       'mirrors',

@@ -1,7 +1,6 @@
 // Which client a configuration file belongs to: by its content, and by its name where the content leaves it open.
 
 import { basename, dirname } from 'node:path';
-import { parseDocument } from 'yaml';
 import { readBuildkitdToml } from './buildkitd-toml.ts';
 import { readContainerdConfig } from './containerd-config.ts';
 import { readDaemonJson } from './daemon-json.ts';
@@ -10,6 +9,7 @@ import { readHostsToml } from './hosts-toml.ts';
 import { readRegistriesConf } from './registries-conf.ts';
 import { readRegistriesYaml } from './registries-yaml.ts';
 import { readToml } from './toml.ts';
+import { readYaml } from './yaml-values.ts';
 
 export const fileKinds = ['daemon.json', 'registries.conf', 'hosts.toml', 'config.toml', 'registries.yaml', 'buildkitd.toml'] as const;
 export type FileKind = (typeof fileKinds)[number];
@@ -49,9 +49,17 @@ function kindOfAny(text: string): FileKind | undefined {
   } catch (error) {
     if (!(error instanceof ClientFileError)) throw error;
   }
-  const document = parseDocument(text);
-  const root = document.errors.length > 0 ? undefined : asTable(document.toJS({ maxAliasCount: 100 }));
+  const root = asTable(yamlOrNothing(text));
   return root !== undefined && (root['mirrors'] !== undefined || root['configs'] !== undefined) ? 'registries.yaml' : undefined;
+}
+
+function yamlOrNothing(text: string): unknown {
+  try {
+    return readYaml(text);
+  } catch (error) {
+    if (error instanceof ClientFileError) return undefined;
+    throw error;
+  }
 }
 
 function kindOfToml(root: Readonly<Record<string, unknown>>): FileKind | undefined {
