@@ -141,7 +141,7 @@ export async function openIdentity(options: {
     authentication: createAuthentication({ tokens, logins, policy, principals }),
     programs,
     tokenExchange: createTokenExchange({ workloads: programs.workloads, clock, noteLogin: options.audit.noteLogin }),
-    people: createPeople({ database, passwords, principals, providers: providers.list }),
+    people: createPeople({ database, logins, principals, providers: providers.list }),
     tokenService: createTokenService({ tokens, logins, policy, names, service }),
     providers,
     close: async () => {

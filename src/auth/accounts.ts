@@ -9,8 +9,9 @@ import type { ListWish } from '../db/listing.ts';
 import { OciError } from '../oci/errors.ts';
 import { requireAccountName } from './account-names.ts';
 import { covers } from './coverage.ts';
+import type { Logins } from './logins.ts';
 import { requireGoodPassword } from './password-rules.ts';
-import { hashPassword, type Passwords } from './passwords.ts';
+import { hashPassword } from './passwords.ts';
 import type { Caller, Principal } from './principal.ts';
 import type { Principals } from './principals.ts';
 
@@ -48,8 +49,8 @@ export interface Accounts {
   remove(actor: Principal, id: number): Promise<void>;
 }
 
-export function createAccounts(options: { database: Database; passwords: Passwords; principals: Principals }): Accounts {
-  const { database, passwords, principals } = options;
+export function createAccounts(options: { database: Database; logins: Pick<Logins, 'login'>; principals: Principals }): Accounts {
+  const { database, logins, principals } = options;
   const accountOf = prepareAccountQuery(database);
 
   const need = async (id: number): Promise<Account> => {
@@ -143,8 +144,11 @@ export function createAccounts(options: { database: Database; passwords: Passwor
       if (caller.method === 'password') return;
       throw new OciError('BAD_REQUEST', 'old_password is needed');
     }
-    const fits = await passwords.fits({ name: account.name, password: oldPassword, hash: account.passwordHash });
-    if (!fits) throw new OciError('DENIED', 'the old password is not right');
+    // As at any login: slowed down for who guesses, and in the audit log.
+    const origin = caller.address === undefined ? {} : { address: caller.address };
+    const login = await logins.login(account.name, oldPassword, origin);
+    const isRight = login?.method === 'password' && isSelf(login.principal, account.id);
+    if (!isRight) throw new OciError('DENIED', 'the old password is not right');
     if (oldPassword === newPassword) throw new OciError('BAD_REQUEST', 'the new password is the old one');
   }
 }

@@ -4,8 +4,8 @@ import type { Database } from '../db/database.ts';
 import { type Accounts, createAccounts } from './accounts.ts';
 import { type CustomRoles, createCustomRoles } from './custom-roles.ts';
 import { createGroups, type GroupProvider, type Groups } from './groups.ts';
+import type { Logins } from './logins.ts';
 import { createMembers, type Members } from './members.ts';
-import type { Passwords } from './passwords.ts';
 import type { Principals } from './principals.ts';
 
 export interface People {
@@ -17,15 +17,15 @@ export interface People {
 
 export function createPeople(options: {
   database: Database;
-  passwords: Passwords;
+  logins: Pick<Logins, 'login'>;
   principals: Principals;
   providers: () => Promise<readonly GroupProvider[]>;
 }): People {
-  const { database, passwords, principals, providers } = options;
+  const { database, logins, principals, providers } = options;
   const roles = createCustomRoles({ database, principals });
   const groups = createGroups({ database, principals, roles, providers });
   return {
-    accounts: createAccounts({ database, passwords, principals }),
+    accounts: createAccounts({ database, logins, principals }),
     roles,
     groups,
     members: createMembers({ database, principals, roles, groups }),

@@ -1,9 +1,11 @@
-// `breakwater admin reset-password`: for whoever holds the machine when nobody can log in any more. Works on the data folder itself, beside a running
+// `breakwater admin reset-password`: for whoever holds the machine when nobody can log in any more. It is in the audit log. Works on the data folder itself, beside a running
 // server or without one: one transaction on the database, which SQLite serialises with those of the server, whose rights follow within a second.
 
 import { existsSync, rmSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { requireAccountName } from '../auth/account-names.ts';
+import { rowOf } from '../auth/audit-event.ts';
 import { passwordProblem } from '../auth/password-rules.ts';
 import { hashPassword } from '../auth/passwords.ts';
 import { loadConfig } from '../config/load.ts';
@@ -33,7 +35,21 @@ export async function resetPassword(options: ResetOptions, terminal: Terminal): 
   const mustChangePassword = given === undefined;
   const passwordHash = await hashPassword(password.reveal());
   const path = join(config.dataDir, 'db', 'breakwater.sqlite');
-  const result = await runOnHost(path, 'rescueAccount', { name, passwordHash, mustChangePassword });
+  const result = await runOnHost(path, async (run, nowMs) => {
+    const rescued = await run('rescueAccount', { name, passwordHash, mustChangePassword });
+    const event = rowOf({
+      atMs: nowMs,
+      actor: { kind: 'system', name: userInfo().username, method: 'host' },
+      operation: rescued.wasMade ? 'create' : 'update',
+      resourceType: 'user',
+      resource: name,
+      outcome: 'success',
+      before: { sysadmin_flag: rescued.wasAdmin, disabled: rescued.wasDisabled },
+      after: { sysadmin_flag: true, disabled: false, changed: 'login' },
+    });
+    await run('recordAudit', { rows: [event] });
+    return rescued;
+  });
   // The file of the first boot opens nothing any more.
   const firstFile = join(config.dataDir, adminPasswordFile);
   if (name.toLowerCase() === 'admin' && existsSync(firstFile)) rmSync(firstFile);

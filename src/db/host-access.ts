@@ -1,5 +1,5 @@
-// One command on the database file from beside a server, for what must work when nobody can log in any more. The server may run: SQLite lets two
-// processes write in turn, and the command is one short transaction. It must never change the schema, so it refuses a database of another version.
+// Commands on the database file from beside a server, for what must work when nobody can log in any more. The server may run: SQLite lets two
+// processes write in turn, and the commands are one short transaction. It must never change the schema, so it refuses a database of another version.
 
 import { existsSync } from 'node:fs';
 import type { Kysely } from 'kysely';
@@ -11,8 +11,10 @@ import { kyselyOn } from './sqlite-dialect.ts';
 import { assertSafeSqlite, openSqlite } from './sqlite-file.ts';
 import { createStatements } from './sqlite-statements.ts';
 
-/** Runs the command and gives its result once it is durable. Throws when there is no database, when it is of another version, or when it stays busy for 10 s. */
-export async function runOnHost<N extends CommandName>(path: string, name: N, args: CommandArguments<N>): Promise<CommandResult<N>> {
+export type RunCommand = <N extends CommandName>(name: N, args: CommandArguments<N>) => Promise<CommandResult<N>>;
+
+/** Does the task in one transaction and gives its result once it is durable. Throws when there is no database, when it is of another version, or when it stays busy for 10 s. */
+export async function runOnHost<T>(path: string, task: (run: RunCommand, nowMs: number) => Promise<T>): Promise<T> {
   assertSafeSqlite();
   if (!existsSync(path)) throw new Error(`there is no database ${path}; has a server been started on this folder?`);
   const file = openSqlite(path, 'writer');
@@ -22,7 +24,9 @@ export async function runOnHost<N extends CommandName>(path: string, name: N, ar
     file.run('begin immediate');
     try {
       await requireSameVersion(trx);
-      const result = (await runCommand({ trx, dialect: 'sqlite', nowMs: Date.now() }, name, args)) as CommandResult<N>;
+      const nowMs = Date.now();
+      const run: RunCommand = (name, args) => runCommand({ trx, dialect: 'sqlite', nowMs }, name, args) as Promise<never>;
+      const result = await task(run, nowMs);
       file.run('commit');
       return result;
     } catch (error) {

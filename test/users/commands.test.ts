@@ -164,6 +164,10 @@ describe('admin reset-password', () => {
         expect((await callerOf(again, 'rescuer', made.password).get('/users/current')).json<object>()).toMatchObject({
           sysadmin_flag: true,
         });
+        const audited = await callerOf(again, 'admin', goodPassword).get('/auditlog-exts?page_size=100');
+        expect(audited.text).toContain('"rescuer"');
+        expect(audited.text).not.toContain(made.password);
+        expect((await callerOf(again, 'admin', goodPassword).get('/audit/verify')).json<object>()).toMatchObject({ whole: true });
       } finally {
         await again.stop();
       }

@@ -207,6 +207,8 @@ describe('a password', () => {
       200,
     );
     expect((await owner.get('/users/current')).status).toBe(401);
+    const opened = await fetch(`${server.url}/v2/`, { headers: { authorization: `Bearer ${before.body.token}` } });
+    expect(opened.status).toBe(401);
     expect((await token()).status).toBe(401);
     expect((await callerOf(server, 'owner', 'another good one').get('/users/current')).status).toBe(200);
   });
