@@ -29,6 +29,7 @@ import { permissionRoutes } from './permission-routes.ts';
 import { apiPrefix, checkPolicy, joinPolicies, methodsOf, type PolicyTable } from './policy.ts';
 import { presetRoutes } from './preset-routes.ts';
 import { projectRoutes } from './project-routes.ts';
+import { referenceRoutes } from './reference-routes.ts';
 import { registryRoutes } from './registry-routes.ts';
 import { repositoryRoutes } from './repository-routes.ts';
 import { robotRoutes } from './robot-routes.ts';
@@ -49,6 +50,7 @@ export interface Api {
 const loginChallenge = 'Basic realm="breakwater"';
 export const standardGroups: readonly RouteGroup[] = [
   systemRoutes,
+  referenceRoutes,
   projectRoutes,
   metadataRoutes,
   labelRoutes,

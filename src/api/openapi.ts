@@ -4,7 +4,7 @@
 import { z } from '@hono/zod-openapi';
 import type { OciErrorCode } from '../oci/errors.ts';
 import { type ApiParts, type ApiRouter, errorCodesKey } from './environment.ts';
-import { describeRequirement, type PolicyTable, policyKey } from './policy.ts';
+import { apiPrefix, describeRequirement, type PolicyTable, policyKey } from './policy.ts';
 import { errorSchema } from './schemas.ts';
 
 type Document = ReturnType<ApiRouter['getOpenAPI31Document']>;
@@ -35,6 +35,7 @@ export function describeApi(router: ApiRouter, table: PolicyTable, errors: ApiPa
         ...((operation[errorCodesKey] as OciErrorCode[] | undefined) ?? []),
         'INTERNAL',
       ];
+      operation.tags ??= [path.replace(`${apiPrefix}/`, '').split('/')[0] ?? 'server'];
       operation.responses = { ...operation.responses, ...errorResponses(codes, errors.statusOf) };
       operation.security = required === 'public' ? [] : [{ [loginName]: [] }];
       operation['x-required-action'] = required === undefined ? 'public' : describeRequirement(required);

@@ -54,6 +54,8 @@ test('the methods of a path are told, HEAD with GET', () => {
 test('only what tells nothing is public', () => {
   const open = Object.entries(policyOf()).filter(([, required]) => required === 'public');
   expect(open.map(([key]) => key.replace(apiPrefix, '')).sort()).toEqual([
+    'GET /api/docs',
+    'GET /api/docs/{file}',
     'GET /api/version',
     'GET /health',
     'GET /openapi.json',

@@ -145,6 +145,7 @@ async function route(
   if (path === '/readyz') return (await parts.isReady()) ? plain(200, 'ready\n') : plain(503, 'not ready\n');
   if (path === '/service/token') return parts.tokenService.answer(request, query, address());
   if (path === '/service/exchange' && parts.tokenExchange !== undefined) return parts.tokenExchange.answer(request, address());
+  if (path === '/devcenter-api-2.0') return new Response(null, { status: 302, headers: { location: '/api/docs' } });
   if (path.startsWith('/api/')) {
     const { caller, leave } = await parts.door.enter(request, peer);
     return leave(await parts.api.handle(request, caller, () => parts.arrivals.describe(request.headers, peer())));
