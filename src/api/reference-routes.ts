@@ -8,7 +8,7 @@ import { OciError } from '../oci/errors.ts';
 import { errorCodesKey, type RouteGroup } from './environment.ts';
 
 /** Under which the page is found; its files are addressed relative to it, so that a path prefix in front does no harm. */
-export const referencePath = '/api/docs';
+const referencePath = '/api/docs';
 const contentPolicy = "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
 
 const packaged: ReadonlyMap<string, { readonly path: string; readonly type: string }> = new Map([

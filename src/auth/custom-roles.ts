@@ -103,7 +103,8 @@ export function createCustomRoles({ database, principals }: { database: Database
     },
     rules: async (query) => {
       const { rules, count } = await listGrantRules(database.read, query);
-      return { rules: await Promise.all(rules.map(withRole)), count };
+      const names = new Map((await list()).map((role) => [role.id, role.name]));
+      return { rules: rules.map((rule) => ({ ...rule, roleName: names.get(rule.roleId) ?? '' })), count };
     },
     readRule: async (id) => {
       const rule = await readGrantRule(database.read, id);

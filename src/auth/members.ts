@@ -61,7 +61,8 @@ export function createMembers(options: { database: Database; principals: Princip
   return {
     list: async (project, query) => {
       const { members, count } = await listMembers(database, { ...query, projectId: project.id });
-      return { members: await Promise.all(members.map(withRole)), count };
+      const names = new Map((await roles.list()).map((role) => [role.id, role.name]));
+      return { members: members.map((member) => ({ ...member, roleName: names.get(member.roleId) ?? '' })), count };
     },
     read: async (project, memberId) => {
       const member = await readMember(database.read, { projectId: project.id, memberId });

@@ -242,6 +242,41 @@ describe('switched off', () => {
   });
 });
 
+describe('a user with a token to push', () => {
+  const digestOf = (text: string) => `sha256:${new Bun.CryptoHasher('sha256').update(text).digest('hex')}`;
+  const pushWith = async (token: string, text: string): Promise<number> => {
+    const headers = { authorization: `Bearer ${token}` };
+    const path = `${server.url}/v2/live/app/blobs/uploads/?digest=${digestOf(text)}`;
+    return (await fetch(path, { method: 'POST', body: text, headers })).status;
+  };
+  const tokenOf = async (name: string): Promise<string> => {
+    const response = await fetch(`${server.url}/service/token?service=breakwater&scope=repository:live/app:pull,push`, {
+      headers: { authorization: `Basic ${btoa(`${name}:${goodPassword}`)}` },
+    });
+    return ((await response.json()) as { token: string }).token;
+  };
+
+  test('loses push at once when it is switched off, demoted or no member any more', async () => {
+    await admin.post('/projects', { project_name: 'live' });
+    const pusher = await makeUser(server, admin, 'live-pusher');
+    const added = await admin.post('/projects/live/members', { role_id: 2, member_user: { user_id: pusher.id } });
+    const { id: memberId } = added.json<{ id: number }>();
+    const token = await tokenOf('live-pusher');
+    expect(await pushWith(token, 'one')).toBe(201);
+    await admin.put(`/projects/live/members/${memberId}`, { role_id: 3 });
+    expect(await pushWith(token, 'two')).toBeOneOf([401, 403]);
+    await admin.put(`/projects/live/members/${memberId}`, { role_id: 2 });
+    expect(await pushWith(token, 'three')).toBe(201);
+    await admin.put(`/users/${pusher.id}/disabled`, { disabled: true });
+    expect(await pushWith(token, 'four')).toBe(401);
+    await admin.put(`/users/${pusher.id}/disabled`, { disabled: false });
+    expect(await pushWith(token, 'five')).toBe(401);
+    expect(await pushWith(await tokenOf('live-pusher'), 'six')).toBe(201);
+    await admin.delete(`/projects/live/members/${memberId}`);
+    expect(await pushWith(await tokenOf('live-pusher'), 'seven')).toBeOneOf([401, 403]);
+  });
+});
+
 describe('permissions', () => {
   test('all there are, and those of the caller in a project or on the server', async () => {
     const permissions = (await admin.get('/permissions')).json<{ system: unknown[]; project: unknown[] }>();
