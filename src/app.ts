@@ -216,8 +216,8 @@ async function compose(options: {
   const removed = await uploads.removeLeftovers();
   if (removed > 0) log.info('uploads.leftovers-removed', { count: removed });
   const service = config.externalUrl === undefined ? 'breakwater' : new URL(config.externalUrl).host;
-  const auditing = openAuditing({ config, database, clock, log });
   const settings = createSettings({ database, clock });
+  const auditing = openAuditing({ config, database, clock, log, client, monitoring, settings });
   const identity = await openIdentity({
     config,
     settings,

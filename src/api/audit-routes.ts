@@ -4,12 +4,13 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { decideSystem } from '../auth/access.ts';
+import { auditEntryOf } from '../auth/audit-entry.ts';
 import { type AuditPageWish, auditCountMax } from '../auth/audit-log.ts';
 import { projectScope } from '../auth/project-scope.ts';
 import type { AuditScope } from '../db/audit.ts';
 import type { AuditRow } from '../db/audit-chain.ts';
 import { OciError } from '../oci/errors.ts';
-import { type AuditEntryExt, auditEntryExtSchema, auditEntrySchema, auditEventTypeSchema, auditReportSchema } from './audit-schemas.ts';
+import { auditEntryExtSchema, auditEntrySchema, auditEventTypeSchema, auditReportSchema } from './audit-schemas.ts';
 import { type ApiEnvironment, type ApiParts, errorCodesKey, type RouteGroup } from './environment.ts';
 import { type Listing, listHeaders, listingQuery, parseListing } from './listing.ts';
 import { apiPrefix } from './policy.ts';
@@ -124,9 +125,9 @@ export const auditRoutes: RouteGroup = {
     };
     const ownProject = (c: Context<ApiEnvironment>): AuditScope => [c.get('project').id];
     router.openapi(list, async (c) => c.json((await page(c, c.req.valid('query'), await scopeOf(c, parts))).map(brief), 200));
-    router.openapi(listExt, async (c) => c.json((await page(c, c.req.valid('query'), await scopeOf(c, parts))).map(presentAudit), 200));
+    router.openapi(listExt, async (c) => c.json((await page(c, c.req.valid('query'), await scopeOf(c, parts))).map(auditEntryOf), 200));
     router.openapi(listOfProject, async (c) => c.json((await page(c, c.req.valid('query'), ownProject(c))).map(brief), 200));
-    router.openapi(listExtOfProject, async (c) => c.json((await page(c, c.req.valid('query'), ownProject(c))).map(presentAudit), 200));
+    router.openapi(listExtOfProject, async (c) => c.json((await page(c, c.req.valid('query'), ownProject(c))).map(auditEntryOf), 200));
     router.openapi(events, (c) =>
       c.json(
         eventTypes.map((type) => ({ event_type: type })),
@@ -178,24 +179,5 @@ function brief(row: AuditRow): z.infer<typeof auditEntrySchema> {
     resource_type: row.resourceType,
     operation: row.operation,
     op_time: new Date(row.atMs).toISOString(),
-  };
-}
-
-function presentAudit(row: AuditRow): AuditEntryExt {
-  const times = row.count === 1 ? '' : ` ${row.count} times`;
-  return {
-    ...brief(row),
-    operation_description: `${row.operation} ${row.resourceType} ${row.resource}${times}${row.outcome === 'success' ? '' : ` (${row.outcome})`}`,
-    operation_result: row.outcome === 'success',
-    outcome: row.outcome,
-    count: row.count,
-    ...(row.sinceMs === null ? {} : { since: new Date(row.sinceMs).toISOString() }),
-    actor: { kind: row.actorKind, ...(row.actorId === null ? {} : { id: row.actorId }), method: row.method },
-    ...(row.address === null ? {} : { address: row.address }),
-    ...(row.userAgent === null ? {} : { user_agent: row.userAgent }),
-    ...(row.requestId === null ? {} : { request_id: row.requestId }),
-    ...(row.projectId === null ? {} : { project_id: row.projectId }),
-    ...(row.detail === null ? {} : { detail: JSON.parse(row.detail) }),
-    hash: row.hash,
   };
 }

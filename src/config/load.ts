@@ -124,7 +124,19 @@ function buildConfig(file: ConfigFile, surroundings: Surroundings): Config {
     presets,
     warm: buildWarm(file.warm),
     ...buildObserved(file, surroundings),
-    audit: buildAudit(file.audit),
+    audit: buildAudit(file.audit, {
+      secret: (given) =>
+        readSecret(
+          { value: given.secret, file: given.secret_file, variable: given.secret_env },
+          { path: ['audit', 'webhook'], key: 'secret', word: 'secret' },
+          surroundings,
+        ),
+      certificates: (place, path) => {
+        const caFile = resolve(place);
+        const ca = readPem(caFile, ['audit', ...path], report);
+        return { caFile, ...(ca === undefined ? {} : { ca }) };
+      },
+    }),
     apiCredentials: { ...file.api_credentials, folders: file.api_credentials.folders.map((folder) => resolve(folder)) },
     limits: buildLimits(file.limits),
     identity: buildIdentity(file.identity, surroundings),

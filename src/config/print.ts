@@ -3,6 +3,7 @@
 
 import { stringify } from 'yaml';
 import { formatListen } from './addresses.ts';
+import { printAudit } from './audit-schema.ts';
 import type { Config, ProviderConfig, TagRuleConfig } from './config.ts';
 import { writeProviderSettings } from './identity-schema.ts';
 import { writeSource } from './source-entry.ts';
@@ -53,11 +54,7 @@ export function printConfig(config: Config): string {
         deep_interval: formatDuration(config.probes.deepIntervalMs),
         canaries: Object.fromEntries(config.probes.canaries),
       },
-      audit: {
-        retention: formatDuration(config.audit.retentionMs),
-        pulls: config.audit.pulls,
-        pull_window: formatDuration(config.audit.pullWindowMs),
-      },
+      audit: printAudit(config.audit),
       api_credentials: config.apiCredentials,
       limits: {
         manifest_bytes: formatSize(limits.manifestBytes),

@@ -15,7 +15,7 @@ export interface SourceMetrics {
   watch(pool: SourcePool): void;
 }
 
-const alarmKinds: readonly AlarmKind[] = ['tag-drift', 'tag-poisoned', 'wrong-bytes', 'disk-full', 'quota-low'];
+const alarmKinds: readonly AlarmKind[] = ['tag-drift', 'tag-poisoned', 'wrong-bytes', 'disk-full', 'quota-low', 'audit-dropped'];
 const states: readonly SourceState[] = ['up', 'failing', 'open', 'half-open', 'limited', 'quarantined'];
 const labels = ['registry', 'source'] as const;
 

@@ -23,6 +23,7 @@ import { createReach, type ReachFor } from './reach.ts';
 import { createSessionPool } from './sessions.ts';
 import { createSocksBridge } from './socks-bridge.ts';
 import type { Source } from './source.ts';
+import { createSyslogSend, type SyslogSend } from './syslog.ts';
 import { createTokenStore } from './token.ts';
 import { createTransport, type Hop } from './transport.ts';
 import { type UpstreamLimits, upstreamLimitDefaults } from './upstream-limits.ts';
@@ -71,6 +72,8 @@ export interface UpstreamClient {
   readonly download: Download;
   /** A small request to a service that is no registry. */
   readonly call: OutboundCall;
+  /** Messages to a syslog server. */
+  readonly syslog: SyslogSend;
   /** Aborts what runs and closes the pools. */
   close(): void;
 }
@@ -323,6 +326,8 @@ export function createUpstreamClient(options: {
     download: createDownload({ clock, limits, transport, closing: closing.signal }),
 
     call: createOutboundCall({ clock, transport, closing: closing.signal }),
+
+    syslog: createSyslogSend({ clock, guard, closing: closing.signal }),
 
     close: () => {
       closing.abort();

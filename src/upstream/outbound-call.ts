@@ -68,7 +68,7 @@ export function createOutboundCall(parts: { clock: Clock; transport: Transport; 
 }
 
 /** A service's address may have come by the admin API: being typed is no permission, as it is for a source of the config file. */
-function requireReach(target: OutboundTarget, url: URL): void {
+export function requireReach(target: Pick<OutboundTarget, 'allowPrivate'>, url: URL): void {
   const host = bareHost(url);
   const kind = classifyAddress(host) ?? (isLocalName(host) ? 'private' : 'public');
   if (kind === 'public' || (kind !== 'forbidden' && target.allowPrivate === true)) return;

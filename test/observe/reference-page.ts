@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import type { Database } from '../../src/db/database.ts';
 import { createMonitoring, type MonitoredParts } from '../../src/http/monitoring.ts';
+import { watchAudit } from '../../src/jobs/audit-metrics.ts';
 import { systemClock } from '../../src/lib/clock.ts';
 import { createLog } from '../../src/lib/log.ts';
 import type { Pull } from '../../src/registry/pull.ts';
@@ -50,6 +51,8 @@ client seems to come from the private network.
 | a pull quota is nearly used up | \`breakwater_source_quota_remaining / breakwater_source_quota_limit < 0.1\` |
 | pulls fail | \`sum by (registry) (rate(breakwater_pulls_total{outcome="error"}[5m])) > 0\` |
 | a source lied, or sources disagree on a tag | \`increase(breakwater_alarms_total{kind=~"wrong-bytes\\|tag-.*"}[10m]) > 0\` |
+| the audit log is not forwarded | \`breakwater_audit_forward_failing_seconds > 600 or increase(breakwater_audit_forwarded_entries_total{outcome="left-out"}[10m]) > 0\` |
+| the audit log lost something | \`increase(breakwater_audit_entries_total{outcome="lost"}[10m]) > 0\` |
 | the disk is nearly full | \`breakwater_disk_bytes{kind="free"} / ignoring(kind) breakwater_disk_bytes{kind="total"} < 0.2\` |
 
 ## All metrics
@@ -71,6 +74,7 @@ export function metricsPage(): string {
   monitoring.counted({} as Pull);
   monitoring.probing({ client: {} as UpstreamClient, pool: {} as SourcePool });
   void monitoring.start({ pool: { subscribe: () => () => undefined } } as unknown as MonitoredParts).stop();
+  watchAudit(monitoring.metrics, { numbers: () => ({ recorded: 0, dropped: 0, waiting: 0 }) }, { states: () => [] });
   const lines = [...monitoring.metrics.describe()]
     .sort((one, other) => (one.name < other.name ? -1 : 1))
     .map(({ name, type, labels, help }) => `| \`${name}\` | ${type} | ${(labels ?? []).join(', ')} | ${help} |`);
