@@ -59,10 +59,7 @@ export function webhookTarget(settings: WebhookSettings, call: OutboundCall, now
 }
 
 /** HMAC-SHA256 over `TIMESTAMP.DELIVERY.BODY`, hex. */
-export function signDelivery(
-  secret: Secret,
-  signed: { readonly timestamp: string; readonly delivery: string; readonly body: string },
-): string {
+function signDelivery(secret: Secret, signed: { readonly timestamp: string; readonly delivery: string; readonly body: string }): string {
   return createHmac('sha256', secret.reveal()).update(`${signed.timestamp}.${signed.delivery}.${signed.body}`).digest('hex');
 }
 

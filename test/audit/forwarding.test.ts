@@ -186,17 +186,17 @@ test.skipIf(Bun.which('openssl') === null)(
     const url = `tls://127.0.0.1:${(server.address() as { port: number }).port}`;
     try {
       await withServer({ syslog: { url, ca_file: certificate } }, async (running) => {
-        await Bun.sleep(1500);
-        await makeProject(running, 'team-e');
         await looked(running, 'syslog');
+        await makeProject(running, 'team-e');
+        await until(() => framesOf(bytes).some((frame) => frame.includes('"resource_type":"project"')), 20_000);
       });
       bytes = Buffer.alloc(0);
       const logs = await withServer({ syslog: { url } }, async (running) => {
-        await Bun.sleep(1500);
-        await makeProject(running, 'team-f');
         await looked(running, 'syslog');
-      });
+        await makeProject(running, 'team-f');
         await until(() => running.logs().includes('audit.not-forwarded'), 20_000);
+      });
+      expect(bytes.length).toBe(0);
       expect(logs).toContain('audit.not-forwarded');
     } finally {
       server.close();

@@ -33,6 +33,7 @@ beforeAll(async () => {
     presets: false,
     probes: { enabled: true, interval: '5s' },
     metrics: { token: canaries.plant('config: metrics.token') },
+    audit: { webhook: { url: `${closed.url}/hook`, secret: canaries.plant('config: secret of a webhook') } },
     registries: {
       'file.test': {
         sources: [
@@ -236,7 +237,32 @@ plant('PUT /users/{user_id}/password new_password', async (canary) => {
   await call('PUT', '/users/987654/password', { new_password: canary });
 });
 plant('POST /sessions/current/step-up password', async (canary) => {
-  await call('POST', '/sessions/current/step-up', { password: canary });
+  await makeAccount('seth', canary);
+  const form = new URLSearchParams({ principal: 'seth', password: canary });
+  const page = await fetch(`${server.url}/c/login`, { method: 'POST', body: form, redirect: 'manual' });
+  answers.push({ what: 'POST /c/login', text: await page.text() });
+  const cookies = page.headers.getSetCookie().map((cookie) => cookie.split(';')[0] ?? '');
+  const adoptCookie = (cookie: string): void => {
+    const value = cookie.split(';')[0]?.split('=')[1] ?? '';
+    // One that is taken away is empty; the one for CSRF is answered on purpose, in a header of its own.
+    if (value !== '' && !/csrf/i.test(cookie.split('=')[0] ?? '')) canaries.adopt('cookie of a session', value);
+  };
+  for (const cookie of cookies) adoptCookie(cookie);
+  expect(cookies.length).toBeGreaterThan(0);
+  const headers = { 'content-type': 'application/json', cookie: cookies.join('; ') };
+  const csrf = (await send(server, '/users/current/sessions', { password: false, headers })).headers.get('x-harbor-csrf-token') ?? '';
+  for (const password of [canary, canaries.plant('wrong password of a step-up')]) {
+    const body = JSON.stringify({ password });
+    const answer = await send(server, '/sessions/current/step-up', {
+      method: 'POST',
+      body,
+      password: false,
+      headers: { ...headers, 'x-harbor-csrf-token': csrf },
+    });
+    answers.push({ what: 'POST /sessions/current/step-up', text: answer.text });
+    for (const cookie of answer.headers.getSetCookie()) adoptCookie(cookie);
+  }
+  await fetch(`${server.url}/c/login`, { method: 'POST', body: new URLSearchParams({ principal: 'seth', password: `${canary}x` }) });
 });
 plant('PUT /users/{user_id}/password old_password', async (canary) => {
   expect((await call('PUT', '/users/1/password', { old_password: canary, new_password: `${canary}-after` })).status).toBe(403);
