@@ -28,6 +28,8 @@ import { checkToken, readIntro, type TokenFacts } from './workload-token.ts';
 /** The user name that a CI's token is a password for; `workload+RULE` asks for one rule. */
 const workloadName = 'workload';
 const workloadLifetimeMaxMs = 60 * 60 * 1000;
+/** Exchanged secrets of one rule that are alive at once. */
+const loginsPerRuleMax = 2000;
 const namePattern = /^[a-z0-9]+(?:[._-][a-z0-9]+)*$/;
 
 /** A rule as it is shown. */
@@ -197,6 +199,7 @@ export function createWorkloads(options: {
         subject: facts.subject,
         expiresAtMs,
         secretHash: hashSecret(secret.reveal()),
+        max: loginsPerRuleMax,
         ...(rule.isSingleUse ? { tokenHash: hashSecret(token) } : {}),
       });
       uses.note('workload_rule', rule.id, address);

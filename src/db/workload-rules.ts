@@ -54,8 +54,6 @@ export interface WorkloadRuleRecord extends WorkloadRuleValues {
 }
 
 const workloadRulesMax = 500;
-/** Exchanged secrets that are alive at once. */
-const workloadLoginsMax = 20_000;
 const sweepMax = 1000;
 
 type RuleRow = { [K in keyof Omit<Schema['workload_rule'], 'id'>]: Schema['workload_rule'][K] } & { id: number };
@@ -167,9 +165,12 @@ export async function deleteWorkloadRule({ trx }: CommandContext, args: { id: nu
 
 /**
  * Keeps what a token was exchanged for, and clears away what has expired. CONFLICT when a token with this `tokenHash` was exchanged before;
- * TOOMANYREQUESTS when too many are alive.
+ * TOOMANYREQUESTS when `max` of the rule are alive: one job that goes on and on takes nothing from those of other rules.
  */
-export async function createWorkloadLogin({ trx, nowMs }: CommandContext, args: WorkloadLogin & { tokenHash?: string }): Promise<void> {
+export async function createWorkloadLogin(
+  { trx, nowMs }: CommandContext,
+  args: WorkloadLogin & { tokenHash?: string; max: number },
+): Promise<void> {
   await trx
     .deleteFrom('workload_login')
     .where('secret_hash', 'in', (select) =>
@@ -184,9 +185,10 @@ export async function createWorkloadLogin({ trx, nowMs }: CommandContext, args: 
   const { count } = await trx
     .selectFrom('workload_login')
     .select((select) => select.fn.countAll<number>().as('count'))
+    .where('rule_id', '=', args.ruleId)
     .executeTakeFirstOrThrow();
-  if (Number(count) >= workloadLoginsMax)
-    throw new OciError('TOOMANYREQUESTS', 'too many exchanged tokens are alive', { retryAfterMs: 60_000 });
+  if (Number(count) >= args.max)
+    throw new OciError('TOOMANYREQUESTS', 'too many tokens were exchanged by this rule and are alive', { retryAfterMs: 60_000 });
   const inserted = await trx
     .insertInto('workload_login')
     .values({

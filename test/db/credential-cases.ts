@@ -176,7 +176,7 @@ export function credentialCases(now: () => Fixture): void {
       const { database } = now();
       const find = prepareWorkloadLoginQuery(database);
       const { id } = await database.run('createWorkloadRule', rule('wl-login'));
-      const login = (secretHash: string) => ({ ruleId: id, subject: 's', expiresAtMs: Date.now() + 60_000, secretHash });
+      const login = (secretHash: string) => ({ ruleId: id, subject: 's', expiresAtMs: Date.now() + 60_000, secretHash, max: 100 });
       await database.run('createWorkloadLogin', login('l1'));
       expect(await find('l1')).toMatchObject({ ruleId: id, subject: 's' });
       expect(await database.run('changeWorkloadRule', { ...rule('wl-login'), id })).toMatchObject({ epoch: 1 });
@@ -190,7 +190,13 @@ export function credentialCases(now: () => Fixture): void {
       const { database } = now();
       const find = prepareWorkloadLoginQuery(database);
       const { id } = await database.run('createWorkloadRule', rule('wl-once'));
-      const login = (secretHash: string, lifeMs = 60_000) => ({ ruleId: id, subject: 's', expiresAtMs: Date.now() + lifeMs, secretHash });
+      const login = (secretHash: string, lifeMs = 60_000) => ({
+        ruleId: id,
+        subject: 's',
+        expiresAtMs: Date.now() + lifeMs,
+        secretHash,
+        max: 100,
+      });
       const results = await Promise.allSettled(
         Array.from({ length: 10 }, (_, index) => database.run('createWorkloadLogin', { ...login(`race ${index}`), tokenHash: 'token' })),
       );
@@ -199,6 +205,9 @@ export function credentialCases(now: () => Fixture): void {
       expect(await find('old')).toBeDefined();
       await database.run('createWorkloadLogin', login('new'));
       expect(await find('old')).toBeUndefined();
+      expect(await outcome(database.run('createWorkloadLogin', { ...login('too many'), max: 2 }))).toBe('TOOMANYREQUESTS');
+      const other = await database.run('createWorkloadRule', rule('wl-other'));
+      await database.run('createWorkloadLogin', { ...login('of another rule'), ruleId: other.id, max: 2 });
     });
   });
 

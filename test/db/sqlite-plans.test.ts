@@ -68,7 +68,6 @@ const mayScan = [
   /^SCAN (pin|warmup|audit_chain|token_key)\b/,
   /^SCAN \d+-ROW VALUES CLAUSE/,
   /^SCAN workload_rule\b/,
-  /^SCAN workload_login USING COVERING INDEX/,
 ];
 
 let file: SqliteFile;
@@ -268,7 +267,7 @@ const samples: { readonly [N in CommandName]: CommandArguments<N>[] } = {
   deleteAccountSecrets: [{ accountId: 1, id: 1 }, { accountId: 1 }],
   createWorkloadRule: [{ ...workloadRule, creator: 'user:1' }],
   changeWorkloadRule: [{ ...workloadRule, id: 1 }],
-  createWorkloadLogin: [{ ruleId: 1, subject: 's', expiresAtMs: 1, secretHash: 'h', tokenHash: 't' }],
+  createWorkloadLogin: [{ ruleId: 1, subject: 's', expiresAtMs: 1, secretHash: 'h', tokenHash: 't', max: 9 }],
   deleteWorkloadRule: [{ id: 1 }],
   recordCredentialUse: [
     { uses: (['robot', 'account_secret', 'workload_rule'] as const).map((kind) => ({ kind, id: 1, atMs: 1, from: '10.0.0.1' })) },
