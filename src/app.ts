@@ -35,7 +35,7 @@ import { createEgress } from './registry/egress.ts';
 import { createExplain } from './registry/explain.ts';
 import { createIngest } from './registry/ingest.ts';
 import { createLabels } from './registry/labels.ts';
-import { createLastUse, notingUse } from './registry/last-use.ts';
+import { countingPulls, createLastUse, notingUse } from './registry/last-use.ts';
 import { createMirror } from './registry/mirror.ts';
 import type { NameRules } from './registry/names.ts';
 import { createOffline } from './registry/offline.ts';
@@ -262,6 +262,7 @@ async function compose(options: {
     names,
     authentication,
     pull: monitoring.counted(pull),
+    onManifestSent: countingPulls(lastUse),
     push: createPush({ database, content, repositories, ingest }),
     uploads,
     audit: auditing.log,

@@ -5,7 +5,7 @@ import { type Access, decideSystem, type RepositoryAction, type RepositoryTarget
 import { OciError } from '../oci/errors.ts';
 import { type ByteRange, formatContentRange, formatUploadRange, parseChunkRange, parseRange } from '../oci/range.ts';
 import { formatRoute, parseRoute, type Route } from '../oci/route.ts';
-import type { BlobAnswer } from '../registry/answers.ts';
+import type { BlobAnswer, ManifestAnswer } from '../registry/answers.ts';
 import { type Catalog, type Listed, referrersIndex } from '../registry/catalog.ts';
 import { type NameRules, resolveName } from '../registry/names.ts';
 import { mayPush, type Pull } from '../registry/pull.ts';
@@ -24,6 +24,8 @@ export interface DistributionParts {
   readonly push: Push;
   readonly uploads: Uploads;
   readonly audit?: WireAuditLog;
+  /** Told of each manifest that was pulled; HEAD pulls nothing. */
+  readonly onManifestSent?: (target: RepositoryTarget, answer: ManifestAnswer) => void;
   readonly catalog: Catalog;
   readonly manifestMaxBytes: number;
   readonly service: string;
@@ -78,6 +80,7 @@ async function answer(parts: DistributionParts, wire: WireRequest, route: Route)
     case 'manifest-get': {
       const access = await on('pull');
       const found = await parts.pull.manifest(access, route.reference, request.signal);
+      if (!route.head) parts.onManifestSent?.(access.target, found);
       if (!route.head) auditPull(parts.audit, { caller, address: wire.address, target: access.target }, route.reference);
       if (isKnown(request, found.digest)) return notModified(found.digest);
       const headers = {

@@ -1,6 +1,6 @@
 import { expect, test } from 'bun:test';
 import type { Database } from '../db/database.ts';
-import type { UsedTags } from '../db/use-commands.ts';
+import type { PulledManifests, UsedTags } from '../db/use-commands.ts';
 import { createLog } from '../lib/log.ts';
 import { type Digest, digestOf } from '../oci/digest.ts';
 import { createLastUse } from './last-use.ts';
@@ -8,6 +8,7 @@ import { createLastUse } from './last-use.ts';
 interface Written {
   readonly tags: readonly UsedTags[];
   readonly blobs: readonly Digest[];
+  readonly pulls?: readonly PulledManifests[];
 }
 function start(fail = false): { lastUse: ReturnType<typeof createLastUse>; written: Written[]; lines: string[] } {
   const written: Written[] = [];
@@ -74,4 +75,28 @@ test('a failed write loses its notes and goes on with new ones', async () => {
   lastUse.tag('p/a', '2');
   await lastUse.close();
   expect(lines).toHaveLength(2);
+});
+
+test('manifests are counted for their repository each time, and noted once in ten flushes', async () => {
+  const { lastUse, written } = start();
+  for (let flushes = 0; flushes < 2; flushes++) {
+    for (let pulls = 0; pulls < 3; pulls++) lastUse.manifest('p/a', blob('x'));
+    lastUse.manifest('p/b', blob('x'));
+    await lastUse.flush();
+  }
+  const pulled = (digests: readonly Digest[]) => [
+    { repository: 'p/a', count: 3, digests },
+    { repository: 'p/b', count: 1, digests },
+  ];
+  expect(written.map(({ pulls }) => pulls)).toEqual([pulled([blob('x')]), pulled([])]);
+  await lastUse.close();
+});
+
+test('the manifests of one repository go in small commands, and its pulls are counted once', async () => {
+  const { lastUse, written } = start();
+  for (let index = 0; index < 1200; index++) lastUse.manifest('p/many', blob(`m${index}`));
+  await lastUse.close();
+  const pulls = written.flatMap((one) => one.pulls ?? []);
+  expect(pulls.reduce((sum, { count }) => sum + count, 0)).toBe(1200);
+  expect(pulls.map(({ digests }) => digests.length)).toEqual([500, 500, 200]);
 });
