@@ -7,6 +7,7 @@ import { ConfigError } from '../config/error.ts';
 import { addAuditCommands } from './audit-program.ts';
 import type { CheckLoginOptions } from './check-login.ts';
 import type { ConfigOptions } from './config.ts';
+import { addContentCommands } from './content-program.ts';
 import { addCredentialCommands } from './credential-program.ts';
 import { CommandFailure } from './failure.ts';
 import { addOfflineCommands } from './offline-program.ts';
@@ -77,6 +78,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addMirror(program, terminal);
   addCheckLogin(program, terminal);
   addOfflineCommands(program, terminal, { withServer, examples });
+  addContentCommands(program, terminal, { withServer, examples });
   addCredentialCommands(program, terminal, { withServer, examples });
   addSecretCommands(program, terminal, { examples });
   addAuditCommands(program, terminal, { withServer, examples });
