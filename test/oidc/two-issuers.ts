@@ -11,8 +11,8 @@ export interface TwoIssuers {
   stop(): Promise<void>;
 }
 
-/** `corp` makes accounts by itself and knows groups and administrators; `partner` asks for a name. */
-export async function startTwoIssuers(): Promise<TwoIssuers> {
+/** `corp` makes accounts by itself and knows groups and administrators; `partner` asks for a name. `more` are providers beside the two. */
+export async function startTwoIssuers(more: readonly object[] = [], env: Record<string, string> = {}): Promise<TwoIssuers> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const person = (name: string, groups: readonly string[] = []) => ({
@@ -50,10 +50,11 @@ export async function startTwoIssuers(): Promise<TwoIssuers> {
           },
         },
         { name: 'partner', secret: clientSecret, oidc: { ...settings(partner), auto_onboard: false } },
+        ...more,
       ],
     },
   };
-  const server = await startBreakwater({ config: JSON.stringify(config), args: ['--listen', `127.0.0.1:${port}`] });
+  const server = await startBreakwater({ config: JSON.stringify(config), args: ['--listen', `127.0.0.1:${port}`], env });
   return {
     server,
     corp,
