@@ -9,6 +9,8 @@ import { type RunningBreakwater, startBreakwater } from '../support/breakwater.t
 
 /** Answered without a login, whatever the configuration. */
 const openRoutes = [
+  'GET /api/docs',
+  'GET /api/docs/{file}',
   'GET /api/version',
   'GET /api/v2.0/health',
   'GET /api/v2.0/openapi.json',
