@@ -14,6 +14,7 @@ import {
   groupSchema,
   groupTypes,
   idText,
+  keptText,
   newGroupMemberSchema,
   newGroupSchema,
 } from './user-schemas.ts';
@@ -32,8 +33,8 @@ const list = createRoute({
   request: {
     query: z.object({
       ...pagingQuery,
-      ldap_group_dn: z.string().max(1024).optional().meta({ description: 'exactly this DN' }),
-      group_name: z.string().max(255).optional().meta({ description: 'part of the name' }),
+      ldap_group_dn: keptText(1024).optional().meta({ description: 'exactly this DN' }),
+      group_name: keptText(255).optional().meta({ description: 'part of the name' }),
     }),
   },
   responses: { 200: { description: 'one page', content: json(z.array(groupSchema).readonly()) } },
@@ -50,7 +51,7 @@ const search = createRoute({
   method: 'get',
   path: `${groups}/search`,
   summary: 'Search groups by a part of their name',
-  request: { query: z.object({ ...pagingQuery, groupname: z.string().max(255) }) },
+  request: { query: z.object({ ...pagingQuery, groupname: keptText(255) }) },
   responses: { 200: { description: 'one page', content: json(z.array(foundGroupSchema).readonly()) } },
   [errorCodesKey]: ['DENIED'],
 });

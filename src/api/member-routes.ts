@@ -8,7 +8,7 @@ import { errorCodesKey, type RouteGroup } from './environment.ts';
 import { groupReference } from './group-routes.ts';
 import { listHeaders, listingQuery, parseListing } from './listing.ts';
 import { apiPrefix } from './policy.ts';
-import { idText, type MemberBody, memberRoleSchema, memberSchema, newMemberSchema } from './user-schemas.ts';
+import { idText, keptText, type MemberBody, memberRoleSchema, memberSchema, newMemberSchema } from './user-schemas.ts';
 
 const { q: _q, sort: _sort, ...pagingQuery } = listingQuery;
 const project = z.string().max(255).meta({ description: 'the name, or the project_id' });
@@ -29,7 +29,7 @@ const list = createRoute({
   summary: 'List the members of a project',
   request: {
     ...ofProject,
-    query: z.object({ ...pagingQuery, entityname: z.string().max(255).optional().meta({ description: 'part of the name' }) }),
+    query: z.object({ ...pagingQuery, entityname: keptText(255).optional().meta({ description: 'part of the name' }) }),
   },
   responses: { 200: { description: 'one page', content: { 'application/json': { schema: z.array(memberSchema).readonly() } } } },
   [errorCodesKey]: ['NOT_FOUND'],

@@ -15,6 +15,7 @@ import {
   disabledSchema,
   foundUserSchema,
   idText,
+  keptText,
   newPasswordSchema,
   newUserSchema,
   sysadminSchema,
@@ -49,8 +50,8 @@ const list = createRoute({
   request: {
     query: z.object({
       ...listingQuery,
-      username: z.string().min(1).max(255).optional().meta({ description: 'part of the name' }),
-      email: z.string().min(1).max(255).optional().meta({ description: 'part of the address' }),
+      username: keptText(255).min(1).optional().meta({ description: 'part of the name' }),
+      email: keptText(255).min(1).optional().meta({ description: 'part of the address' }),
     }),
   },
   responses: { 200: { description: 'one page, by name', content: json(z.array(userSchema).readonly()) } },
@@ -74,7 +75,7 @@ const search = createRoute({
   method: 'get',
   path: `${apiPrefix}/users/search`,
   summary: 'Search enabled users by a part of their name',
-  request: { query: z.object({ ...pagingQuery, username: z.string().max(255) }) },
+  request: { query: z.object({ ...pagingQuery, username: keptText(255) }) },
   responses: { 200: { description: 'one page, by name', content: json(z.array(foundUserSchema).readonly()) } },
   [errorCodesKey]: ['DENIED'],
 });

@@ -7,7 +7,13 @@ const time = z.string().meta({ description: 'RFC 3339, UTC', example: '2026-11-2
 const id = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 const ignored = (schema: z.ZodType) => schema.optional().meta({ description: 'taken, and without effect here' });
 const password = z.string().max(1024);
-const text = z.string().max(1024);
+/** Text that may be given to a database: PostgreSQL has no NUL, and half a surrogate is no UTF-8. */
+export const keptText = (maxLength: number) =>
+  z
+    .string()
+    .max(maxLength)
+    .refine((value) => !value.includes('\0') && value.isWellFormed(), 'has characters that cannot be kept');
+const text = keptText(1024);
 
 /** An id in a path. */
 export const idText = z
@@ -39,7 +45,7 @@ export const newUserSchema = z
   .strictObject({
     username: z.string().min(1).max(255).meta({ example: 'anna' }),
     password: password.meta({ description: 'at least 8 characters, not a widely known one, at most 1 KiB' }),
-    email: z.string().max(255).optional(),
+    email: keptText(255).optional(),
     realname: text.optional(),
     comment: text.optional(),
     sysadmin_flag: z.boolean().optional().meta({ description: 'only an administrator may set it' }),
@@ -51,7 +57,7 @@ export const newUserSchema = z
 
 export const userProfileSchema = z
   .strictObject({
-    email: z.string().max(255).optional(),
+    email: keptText(255).optional(),
     realname: text.optional(),
     comment: text.optional(),
     user_id: ignored(z.number()),
@@ -122,14 +128,14 @@ export const foundGroupSchema = z
 
 const sentGroup = {
   id: z.number().int().min(0).optional(),
-  group_name: z.string().max(255).optional(),
+  group_name: keptText(255).optional(),
   group_type: z.number().int().min(0).max(3).optional().meta({ description: 'without it: 1 where a DN is given, else 2' }),
-  ldap_group_dn: z.string().max(1024).optional(),
-  provider: z.string().max(255).optional().meta({ description: 'which one, where there are several of the type' }),
+  ldap_group_dn: keptText(1024).optional(),
+  provider: keptText(255).optional().meta({ description: 'which one, where there are several of the type' }),
 };
 export const newGroupSchema = z.strictObject(sentGroup).meta({ id: 'NewUserGroup' });
 export const newGroupMemberSchema = z
-  .strictObject({ user_id: id.optional(), username: z.string().min(1).max(255).optional() })
+  .strictObject({ user_id: id.optional(), username: keptText(255).min(1).optional() })
   .refine((value) => (value.user_id === undefined) !== (value.username === undefined), 'exactly one of user_id and username is needed')
   .meta({ id: 'NewUserGroupMember' });
 
@@ -146,7 +152,7 @@ export const memberSchema = z
   .meta({ id: 'ProjectMember' });
 export type MemberBody = z.infer<typeof memberSchema>;
 
-const memberUser = z.strictObject({ user_id: z.number().int().min(0).optional(), username: z.string().max(255).optional() });
+const memberUser = z.strictObject({ user_id: z.number().int().min(0).optional(), username: keptText(255).optional() });
 const memberGroup = z.strictObject(sentGroup);
 /** Harbor's clients send an empty `member_group` beside a user and the other way round. */
 export const newMemberSchema = z
@@ -205,7 +211,7 @@ export const newGrantSchema = z
     user_id: id.optional(),
     group_id: id.optional(),
     kind: ruleKind,
-    pattern: z.string().max(512).optional().meta({ example: 'team-*' }),
+    pattern: keptText(512).optional().meta({ example: 'team-*' }),
     role_id: id,
   })
   .refine((value) => (value.user_id === undefined) !== (value.group_id === undefined), 'exactly one of user_id and group_id is needed')

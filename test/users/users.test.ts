@@ -230,6 +230,38 @@ describe('a password', () => {
   });
 });
 
+describe('hostile input', () => {
+  test('text that no database can keep is 400, in bodies and in queries', async () => {
+    const nul = 'a\u0000b';
+    const target = await makeUser(server, admin, 'hostile-target');
+    for (const body of [{ realname: nul }, { comment: nul }, { email: nul }, { comment: 'half \ud800' }])
+      expect([body, (await admin.put(`/users/${target.id}`, body)).code]).toEqual([body, 'BAD_REQUEST']);
+    for (const path of [
+      '/users?username=%00',
+      '/users/search?username=a%00',
+      '/usergroups?group_name=%00',
+      '/usergroups/search?groupname=%00',
+      '/users?q=username=~%00',
+    ])
+      expect([path, (await admin.get(path)).status]).toEqual([path, 400]);
+    for (const [path, body] of [
+      ['/usergroups', { group_name: nul }],
+      ['/roles', { role_name: nul, actions: ['repository:pull'] }],
+      ['/grants', { user_id: target.id, kind: 'projects', pattern: nul, role_id: 2 }],
+    ] as const)
+      expect([path, (await admin.post(path, body)).code]).toEqual([path, 'BAD_REQUEST']);
+  });
+
+  test('ids that are none, wildcards and quotes find nothing and break nothing', async () => {
+    for (const path of ['/users/0', '/users/-1', '/users/1e3', '/users/999999999999999999', '/usergroups/x', '/roles/0x1', '/grants/1.5'])
+      expect((await admin.get(path)).status).toBeOneOf([400, 404]);
+    for (const part of ['%25', '_', "' or 1=1 --", '"; drop table account', '\\'])
+      expect((await admin.get(`/users/search?username=${part === '%25' ? part : encodeURIComponent(part)}`)).json<unknown>()).toEqual([]);
+    for (const name of ['__proto__', 'constructor', 'toString'])
+      expect((await admin.put('/users/1', JSON.parse(`{"${name}": 1}`))).code).toBe('BAD_REQUEST');
+  });
+});
+
 describe('switched off', () => {
   test('a user is let in nowhere, and is back as it was when it is switched on', async () => {
     const off = await makeUser(server, admin, 'off');
