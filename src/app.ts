@@ -237,7 +237,7 @@ async function compose(options: {
     trustedProxies: config.trustedProxies,
     hasTls: config.tls !== undefined,
   });
-  const browsers = openBrowsers({ database, clock, log, identity, clients, call: client.call });
+  const browsers = openBrowsers({ database, clock, log, identity, clients, settings, audit: auditing.log });
   const lastUse = createLastUse({ database, log });
   const pull = notingUse(createPull({ content, store, check, mirror }), lastUse);
   const offline = createOffline({
@@ -282,7 +282,7 @@ async function compose(options: {
     labels: createLabels(database),
     overview: createOverview({ database, clock, space: store.freeSpace }),
     settings,
-    configurationParts: [],
+    configurationParts: identity.configurationParts,
     ...createAdminContent({ database, content, store, repositories, policy }),
     explain,
     offline,

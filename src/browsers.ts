@@ -1,13 +1,16 @@
 // What is made from what for browsers: sessions, the pages that begin them, the door of the admin API. A part of the composition root (app.ts).
 
-import type { IdentityProvider, IdentityProviders } from './auth/identity-providers.ts';
+import type { Audit } from './auth/audit.ts';
+import { actorOf } from './auth/audit-event.ts';
+import type { IdentityProviders } from './auth/identity-providers.ts';
 import { createLoginAttempts } from './auth/login-attempts.ts';
 import type { Logins } from './auth/logins.ts';
-import { createOidc, type OidcProvider } from './auth/oidc.ts';
+import { type Oidc, type OidcProvider, toOidcProvider } from './auth/oidc.ts';
 import { createOidcLogins } from './auth/oidc-logins.ts';
 import { createOidcOnboarding } from './auth/oidc-onboarding.ts';
 import type { Principals } from './auth/principals.ts';
 import { createSessions, type Sessions } from './auth/sessions.ts';
+import type { ServerSettings } from './config/server-settings.ts';
 import type { Database } from './db/database.ts';
 import { type ApiDoor, createApiDoor } from './http/api-door.ts';
 import type { Authentication } from './http/authentication.ts';
@@ -15,7 +18,6 @@ import { type Console, createConsole } from './http/console.ts';
 import type { Clients } from './http/origin.ts';
 import type { Clock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
-import type { OutboundCall } from './upstream/outbound-call.ts';
 
 export interface Browsers {
   readonly sessions: Sessions;
@@ -35,17 +37,25 @@ export function openBrowsers(options: {
     readonly logins: Pick<Logins, 'login'>;
     readonly authentication: Pick<Authentication, 'identify'>;
     readonly providers: Pick<IdentityProviders, 'list'>;
+    readonly oidc: Oidc;
   };
-  call: OutboundCall;
+  settings: { read(): Promise<Pick<ServerSettings, 'session_timeout'>> };
+  audit: Pick<Audit, 'noteLogin' | 'note'>;
   clients: Clients;
 }): Browsers {
-  const { database, clock, log, identity, clients, call } = options;
-  const { principals, logins, authentication } = identity;
-  const sessions = createSessions({ database, clock, log, findPrincipal: principals.byKey });
+  const { database, clock, log, identity, clients, settings, audit } = options;
+  const { principals, logins, authentication, oidc } = identity;
+  const sessions = createSessions({
+    database,
+    clock,
+    log,
+    findPrincipal: principals.byKey,
+    idleMs: async () => (await settings.read()).session_timeout * 60_000,
+  });
   const sweeper = setInterval(() => void sessions.sweep().catch((error) => log.error('sessions.sweep-failed', { error })), sweepIntervalMs);
   sweeper.unref();
-  const oidc = createOidc({ call, clock, log });
-  const listOidc = async (): Promise<OidcProvider[]> => (await identity.providers.list()).flatMap((provider) => asOidc(provider) ?? []);
+  const listOidc = async (): Promise<OidcProvider[]> =>
+    (await identity.providers.list()).flatMap((provider) => (provider.isEnabled ? toOidcProvider(provider) : undefined) ?? []);
   const findOidc = async (name: string): Promise<OidcProvider | undefined> => (await listOidc()).find((provider) => provider.name === name);
   const oidcLogins = createOidcLogins({
     oidc,
@@ -60,6 +70,20 @@ export function openBrowsers(options: {
       sessions,
       logins,
       clients,
+      audit: {
+        loggedIn: (principal, address) => audit.noteLogin({ name: principal.name, address, accepted: { principal, method: 'session' } }),
+        refused: (provider, address) => audit.noteLogin({ name: `(${provider})`, address }),
+        loggedOut: ({ id, principal }, address) =>
+          audit.note({
+            atMs: clock.nowMs(),
+            actor: actorOf({ principal, method: 'session' }),
+            ...(address === undefined ? {} : { address }),
+            operation: 'logout',
+            resourceType: 'session',
+            resource: String(id),
+            outcome: 'success',
+          }),
+      },
       oidc: {
         logins: oidcLogins,
         listProviders: async () => (await listOidc()).map(({ name, settings }) => ({ name, title: settings.display_name ?? name })),
@@ -72,11 +96,4 @@ export function openBrowsers(options: {
     }),
     stop: () => clearInterval(sweeper),
   };
-}
-
-/** The provider as the OpenID client takes it; undefined for a directory and for one that is switched off. */
-function asOidc(provider: IdentityProvider): OidcProvider | undefined {
-  if (provider.kind !== 'oidc' || !provider.isEnabled) return undefined;
-  const { name, settings, secret, version } = provider;
-  return { name, settings, version, ...(secret === undefined ? {} : { secret }) };
 }

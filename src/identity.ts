@@ -9,9 +9,11 @@ import { createDirectoryLogins } from './auth/directory-logins.ts';
 import { createDirectoryPeople, type DirectoryPeople } from './auth/directory-people.ts';
 import { createDirectorySync, type DirectorySync } from './auth/directory-sync.ts';
 import { type ConfigurationPart, createHarborLdap } from './auth/harbor-ldap.ts';
-import { createIdentityProviders, type IdentityProviders } from './auth/identity-providers.ts';
+import { createHarborOidc } from './auth/harbor-oidc.ts';
+import { createIdentityProviders, type IdentityProvider, type IdentityProviders } from './auth/identity-providers.ts';
 import { createLdapDirectories } from './auth/ldap-directories.ts';
 import { createLogins, type Logins } from './auth/logins.ts';
+import { createOidc, type Oidc, toOidcProvider } from './auth/oidc.ts';
 import { createPasswords } from './auth/passwords.ts';
 import { createPeople, type People } from './auth/people.ts';
 import { createPrincipals, type Principals } from './auth/principals.ts';
@@ -33,6 +35,7 @@ import type { Clock } from './lib/clock.ts';
 import type { Log } from './lib/log.ts';
 import { createNetworks } from './lib/networks.ts';
 import type { Sealer } from './lib/seal.ts';
+import { OciError } from './oci/errors.ts';
 import type { NameRules } from './registry/names.ts';
 import type { Settings } from './registry/settings.ts';
 import type { OutboundCall } from './upstream/outbound-call.ts';
@@ -47,6 +50,7 @@ export interface Identity {
   readonly people: People;
   readonly providers: IdentityProviders;
   readonly tests: ProviderTests;
+  readonly oidc: Oidc;
   readonly directorySync: DirectorySync;
   readonly directoryPeople: DirectoryPeople;
   /** Keys of Harbor's `/configurations` that are kept here. */
@@ -122,6 +126,7 @@ export async function openIdentity(options: {
     ),
     options.audit,
   );
+  const oidc = createOidc({ call, clock, log });
   const sync = createDirectorySync({ database, directories, log, onChange });
   const schedule = startDirectorySync({ sync, intervalMs: config.identity.syncIntervalMs, clock, log });
   const tokenKeys = await openTokenKeys({
@@ -149,9 +154,23 @@ export async function openIdentity(options: {
       await schedule.close();
       await programs.close();
     },
-    tests: createProviderTests({ directories, clock, log }),
+    tests: createProviderTests({ directories, issuers: { test: (provider) => isIssuer(oidc, provider) }, clock, log }),
+    oidc,
     directorySync: sync,
     directoryPeople: createDirectoryPeople({ database, directories, log, onChange }),
-    configurationParts: [createHarborLdap(providers)],
+    configurationParts: [createHarborLdap(providers), createHarborOidc(providers)],
   };
+}
+
+/** What is wrong with it is in the log. */
+async function isIssuer(oidc: Oidc, provider: IdentityProvider): Promise<boolean> {
+  const issuer = toOidcProvider(provider);
+  if (issuer === undefined) return false;
+  try {
+    await oidc.ping(issuer);
+    return true;
+  } catch (error) {
+    if (error instanceof OciError) return false;
+    throw error;
+  }
 }

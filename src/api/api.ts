@@ -23,6 +23,7 @@ import { memberRoutes } from './member-routes.ts';
 import { metadataRoutes } from './metadata-routes.ts';
 import { mirrorRoutes } from './mirror-routes.ts';
 import { offlineGroups } from './offline-routes.ts';
+import { oidcRoutes } from './oidc-routes.ts';
 import { describeApi } from './openapi.ts';
 import { overviewRoutes } from './overview-routes.ts';
 import { permissionRoutes } from './permission-routes.ts';
@@ -73,6 +74,7 @@ export const standardGroups: readonly RouteGroup[] = [
   workloadRoutes,
   auditRoutes,
   sessionRoutes,
+  oidcRoutes,
   permissionRoutes,
   userRoutes,
   memberRoutes,

@@ -12,6 +12,7 @@ import { createSingleFlight } from '../lib/single-flight.ts';
 import { OciError } from '../oci/errors.ts';
 import type { OutboundCall } from '../upstream/outbound-call.ts';
 import { UpstreamError } from '../upstream/verdict.ts';
+import type { IdentityProvider } from './identity-providers.ts';
 import type { AttemptSecrets } from './login-attempts.ts';
 import { type Claims, type OidcIdentity, readIdentity, wantedClaims } from './oidc-claims.ts';
 
@@ -22,6 +23,13 @@ export interface OidcProvider {
   readonly secret?: Secret;
   /** Another text after every change. */
   readonly version: string;
+}
+
+/** The provider as it is asked; undefined for a directory. */
+export function toOidcProvider(provider: IdentityProvider): OidcProvider | undefined {
+  if (provider.kind !== 'oidc') return undefined;
+  const { name, settings, secret, version } = provider;
+  return { name, settings, version, ...(secret === undefined ? {} : { secret }) };
 }
 
 export interface OidcLogin {

@@ -1,5 +1,5 @@
 // Sessions of browsers: kept on the server, named by a random secret that only the browser has (its hash is stored). A session ends an hour
-// after its last use, twelve hours after its start, when it is revoked, and as soon as its account is switched off or has another password
+// after its last use (`session_timeout`), twelve hours after its start, when it is revoked, and as soon as its account is switched off or has another password
 // (the account's epoch). A login always makes a new one; showing a password again gives it a new secret. security.md HRD-08, LIM-26.
 
 import { createHash, randomBytes } from 'node:crypto';
@@ -12,7 +12,6 @@ import { Secret } from '../lib/secret.ts';
 import type { Principal, UserPrincipal } from './principal.ts';
 
 const sessionLimits = {
-  idleMs: 60 * 60 * 1000,
   absoluteMs: 12 * 60 * 60 * 1000,
   /** How long a proof of who it is counts for dangerous actions. */
   stepUpMs: 10 * 60 * 1000,
@@ -67,7 +66,9 @@ export function createSessions(options: {
   log: Log;
   /** The account as it is now; undefined when it is gone or switched off. */
   findPrincipal: (key: string) => Promise<Principal | undefined>;
-  limits?: { readonly idleMs: number; readonly absoluteMs: number; readonly stepUpMs: number };
+  /** How long a session may stay unused; an administrator may change it. */
+  idleMs: () => Promise<number>;
+  limits?: { readonly absoluteMs: number; readonly stepUpMs: number };
 }): Sessions {
   const { database, clock, log } = options;
   const limits = options.limits ?? sessionLimits;
@@ -80,9 +81,9 @@ export function createSessions(options: {
     touched.set(session.id, nowMs);
     void database.run('touchSession', { id: session.id }).catch((error) => log.warn('session.touch-failed', { error }));
   };
-  const isOver = (session: StoredSession): boolean => {
+  const isOver = (session: StoredSession, idleMs: number): boolean => {
     const nowMs = clock.nowMs();
-    return nowMs >= session.expiresAtMs || nowMs - session.seenAtMs >= limits.idleMs;
+    return nowMs >= session.expiresAtMs || nowMs - session.seenAtMs >= idleMs;
   };
 
   return {
@@ -102,7 +103,7 @@ export function createSessions(options: {
     find: async (secret) => {
       if (!secretPattern.test(secret)) return undefined;
       const session = await bySecret(hashOf(secret));
-      if (session === undefined || isOver(session)) return undefined;
+      if (session === undefined || isOver(session, await options.idleMs())) return undefined;
       const principal = await options.findPrincipal(`user:${session.accountId}`);
       if (principal?.kind !== 'user' || principal.epoch !== session.accountEpoch) return undefined;
       touch(session);
@@ -120,10 +121,13 @@ export function createSessions(options: {
       if (session !== undefined) await database.run('deleteSession', { id: session.id });
     },
     endAll: (accountId, exceptId) => database.run('deleteSessions', { accountId, ...(exceptId === undefined ? {} : { exceptId }) }),
-    list: async (wanted) => (await listSessions(database.read, wanted)).filter((session) => !isOver(session)),
+    list: async (wanted) => {
+      const idleMs = await options.idleMs();
+      return (await listSessions(database.read, wanted)).filter((session) => !isOver(session, idleMs));
+    },
     count: (accountId) => countSessions(database.read, accountId),
     sweep: async () => {
-      await database.run('deleteExpiredSessions', { idleMs: limits.idleMs });
+      await database.run('deleteExpiredSessions', { idleMs: await options.idleMs() });
     },
     isProved: (provedAtMs) => clock.nowMs() - provedAtMs < limits.stepUpMs,
   };

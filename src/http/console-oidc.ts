@@ -20,6 +20,12 @@ export interface OidcConsole {
   readonly endSession: (provider: string, returnTo: string) => Promise<URL | undefined>;
 }
 
+export interface OidcAudit {
+  loggedIn(principal: UserPrincipal, address: string | undefined): void;
+  /** Somebody came back from this provider and was not let in. */
+  refused(provider: string, address: string | undefined): void;
+}
+
 const loginCookieAgeS = 10 * 60;
 
 /** The handlers of its paths; undefined for any other path. */
@@ -28,8 +34,9 @@ export function createOidcPages(parts: {
   sessions: Pick<Sessions, 'renew'>;
   sessionOf: (visitor: Visitor) => Promise<LiveSession | undefined>;
   begin: (visitor: Visitor, principal: UserPrincipal) => Promise<Secret>;
+  audit: OidcAudit;
 }): (path: string) => Handlers | undefined {
-  const { oidc, sessions, sessionOf, begin } = parts;
+  const { oidc, sessions, sessionOf, begin, audit } = parts;
   const oidcLogins = oidc.logins;
 
   const beginOidc: Handler = async (visitor) => {
@@ -57,13 +64,18 @@ export function createOidcPages(parts: {
   };
 
   const finishOidc = async (visitor: Visitor, provider: string): Promise<Response> => {
-    const outcome = await oidcLogins.finish({
-      provider,
-      redirectUri: callbackOf(visitor, provider),
-      query: visitor.rawQuery,
-      browser: visitor.cookie('login'),
-    });
-    return settle(visitor, outcome);
+    try {
+      const outcome = await oidcLogins.finish({
+        provider,
+        redirectUri: callbackOf(visitor, provider),
+        query: visitor.rawQuery,
+        browser: visitor.cookie('login'),
+      });
+      return await settle(visitor, outcome);
+    } catch (error) {
+      if (error instanceof OciError && (error.code === 'UNAUTHORIZED' || error.code === 'DENIED')) audit.refused(provider, visitor.address);
+      throw error;
+    }
   };
 
   const chooseName: Handler = async (visitor) => {
@@ -83,6 +95,7 @@ export function createOidcPages(parts: {
       return response;
     }
     const secret = outcome.kind === 'login' ? await begin(visitor, outcome.principal) : await confirm(visitor, outcome);
+    audit.loggedIn(outcome.principal, visitor.address);
     const response = withSession(redirect(outcome.returnTo), secret, visitor);
     response.headers.append('set-cookie', clearCookie('login', visitor.place));
     return response;

@@ -122,10 +122,22 @@ export function problemPage(context: PageContext, problem: string): string {
   );
 }
 
-function page({ language, words, root }: PageContext, body: Markup): string {
+/** On to another site. A redirect would not do after a form: its policy (`form-action`) holds for where the answer leads, too. */
+export function leavePage(context: PageContext, url: string): string {
+  const { words } = context;
+  const refresh = html`<meta http-equiv="refresh" content="0;url=${url}">`;
+  return page(
+    context,
+    html`<h1>${words.logout}</h1>
+<p><a href="${url}">${words.go}</a></p>`,
+    refresh,
+  );
+}
+
+function page({ language, words, root }: PageContext, body: Markup, head?: Markup): string {
   return html`<!doctype html>
 <html lang="${language}">
-<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${words.title}</title>
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>${words.title}</title>${head}
 <link rel="icon" href="data:,"><link rel="stylesheet" href="${root}c/style.css"></head>
 <body><main>
 ${body}

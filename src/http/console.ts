@@ -7,8 +7,8 @@ import type { LiveSession, Sessions } from '../auth/sessions.ts';
 import type { Secret } from '../lib/secret.ts';
 import { OciError } from '../oci/errors.ts';
 import { crossSite } from './api-door.ts';
-import { createOidcPages, type OidcConsole } from './console-oidc.ts';
-import { accountPage, consoleStyle, loginPage, problemPage } from './console-pages.ts';
+import { createOidcPages, type OidcAudit, type OidcConsole } from './console-oidc.ts';
+import { accountPage, consoleStyle, leavePage, loginPage, problemPage } from './console-pages.ts';
 import {
   type Handler,
   type Handlers,
@@ -31,6 +31,11 @@ export interface Console {
   answer(request: Request, path: string, query: string, peer: () => string | undefined): Promise<Response> | undefined;
 }
 
+/** Hears what the logins by password do not tell. */
+export interface ConsoleAudit extends OidcAudit {
+  loggedOut(session: LiveSession, address: string | undefined): void;
+}
+
 /** Whether a path is answered here, if at all. */
 export function isConsolePath(path: string): boolean {
   return path === loginPath || path === accountPath || path.startsWith('/c/');
@@ -44,6 +49,7 @@ export function createConsole(parts: {
   logins: Pick<Logins, 'login'>;
   oidc: OidcConsole;
   clients: Pick<Clients, 'originOf' | 'addressOf' | 'cookiePath'>;
+  audit: ConsoleAudit;
 }): Console {
   const { sessions, logins, oidc, clients } = parts;
 
@@ -114,9 +120,9 @@ export function createConsole(parts: {
     const session = await sessionOf(visitor);
     const secret = visitor.cookie('session');
     if (secret !== undefined) await sessions.endBySecret(secret);
+    if (session !== undefined) parts.audit.loggedOut(session, visitor.address);
     const elsewhere = session === undefined ? undefined : await oidc.endSession(session.provider, `${visitor.origin}${loginPath}`);
-    const response =
-      elsewhere === undefined ? redirect(loginPath) : new Response(null, { status: 303, headers: { location: elsewhere.href } });
+    const response = elsewhere === undefined ? redirect(loginPath) : await leaveTo(visitor, elsewhere);
     response.headers.append('set-cookie', clearCookie('session', visitor.place));
     response.headers.append('set-cookie', clearCookie('csrf', visitor.place));
     return response;
@@ -133,7 +139,12 @@ export function createConsole(parts: {
     '/c/log_out': { GET: logOut, POST: logOut },
   };
 
-  const oidcPages = createOidcPages({ oidc, sessions, sessionOf, begin });
+  const leaveTo = (visitor: Visitor, { href }: URL): Promise<Response> | Response =>
+    visitor.request.method === 'POST'
+      ? show(visitor, 200, (context) => leavePage(context, href))
+      : new Response(null, { status: 303, headers: { location: href } });
+
+  const oidcPages = createOidcPages({ oidc, sessions, sessionOf, begin, audit: parts.audit });
 
   return {
     answer: (request, path, query, peer) => {

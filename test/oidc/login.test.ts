@@ -166,6 +166,31 @@ test('logging out here logs out at the provider where that is wanted', async () 
   expect(out.headers.get('location')).toStartWith(`${running.corp.issuer}/session/end?`);
 });
 
+test('an administrator tries a provider, and sets one with Harbor’s words', async () => {
+  const admin = (path: string, method: string, body?: unknown): Promise<Response> =>
+    fetch(`${running.server.url}/api/v2.0${path}`, {
+      method,
+      headers: { authorization: `Basic ${btoa(`admin:${running.server.adminPassword}`)}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+  expect(await (await admin('/identity-providers/corp/test', 'POST', {})).json()).toEqual({ ok: true });
+  // A private address is asked only where that was allowed.
+  expect((await admin('/system/oidc/ping', 'POST', { url: 'https://127.0.0.1:1', verify_cert: false })).status).toBe(400);
+  const settings = {
+    oidc_name: 'Other',
+    oidc_endpoint: 'https://idp.example.org',
+    oidc_client_id: 'c',
+    oidc_client_secret: 'registry-secret-2',
+  };
+  expect((await admin('/configurations', 'PUT', settings)).status).toBe(200);
+  const text = await (await admin('/configurations', 'GET')).text();
+  expect(JSON.parse(text).oidc_endpoint).toEqual({ value: 'https://idp.example.org', editable: true });
+  expect(text).not.toContain('registry-secret-2');
+  await Bun.sleep(1_100);
+  expect((await new Visitor().send(`${running.server.url}/login`)).text).toContain('provider=harbor-oidc');
+  expect((await admin('/configurations', 'PUT', { oidc_endpoint: '' })).status).toBe(200);
+});
+
 test('no token and no secret of a provider is in the log', () => {
   const log = running.server.logs();
   expect(log).not.toContain('registry-secret');

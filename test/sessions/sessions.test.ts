@@ -1,5 +1,6 @@
 // Sessions of browsers on a real server: how they begin, what they may, how they end.
 
+import { Database as SqliteFile } from 'bun:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { Visitor } from '../support/visitor.ts';
@@ -167,6 +168,33 @@ describe('a session', () => {
       body: JSON.stringify({ password: server.adminPassword }),
     });
     expect(withPassword.status).toBe(400);
+  });
+});
+
+describe('a dangerous action', () => {
+  test('asks a session for its password when the last proof is ten minutes old, and no other caller', async () => {
+    const me = await logIn(server);
+    const dangerous = () => me.api('/projects/by-session', { method: 'DELETE' });
+    const file = new SqliteFile(`${server.dataDir}/db/breakwater.sqlite`);
+    file.run('update session set proved_at_ms = proved_at_ms - 600000');
+    file.close();
+    const asked = await dangerous();
+    expect([asked.status, reasonOf(asked)]).toEqual([403, 'step-up-required']);
+    expect((await me.api('/projects', { method: 'POST', body: { project_name: 'every-day' } })).status).toBe(201);
+    expect((await me.api('/sessions/current/step-up', { method: 'POST', body: { password: server.adminPassword } })).status).toBe(200);
+    expect((await dangerous()).status).toBe(200);
+    const byPassword = await fetch(`${server.url}/api/v2.0/projects/every-day`, { method: 'DELETE', headers: basic() });
+    expect(byPassword.status).toBe(200);
+  });
+
+  test('and logins, log-outs and proofs are in the audit log', async () => {
+    const me = await logIn(server);
+    await me.visitor.send(`${server.url}/c/log_out`);
+    await logIn(server);
+    await Bun.sleep(1500);
+    const answer = await fetch(`${server.url}/api/v2.0/audit-logs?page_size=100`, { headers: basic() });
+    const entries = (await answer.json()) as { operation: string; resource_type: string }[];
+    expect(entries.map((entry) => `${entry.operation} ${entry.resource_type}`)).toContain('logout session');
   });
 });
 
