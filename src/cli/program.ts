@@ -10,6 +10,7 @@ import type { ConfigOptions } from './config.ts';
 import { addContentCommands } from './content-program.ts';
 import { addCredentialCommands } from './credential-program.ts';
 import { CommandFailure } from './failure.ts';
+import { addIdentityCommands } from './identity-program.ts';
 import { addOfflineCommands } from './offline-program.ts';
 import { addPeopleCommands } from './people-program.ts';
 import type { CheckOptions, ShowOptions } from './presets.ts';
@@ -81,6 +82,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addContentCommands(program, terminal, { withServer, examples });
   addCredentialCommands(program, terminal, { withServer, examples });
   addSecretCommands(program, terminal, { examples });
+  addIdentityCommands(program, terminal, { withServer, examples });
   addAuditCommands(program, terminal, { withServer, examples });
   program
     .command('version')

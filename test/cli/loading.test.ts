@@ -56,6 +56,7 @@ describe('what is loaded', () => {
     'role',
     'login',
     'content',
+    'identity',
   ]) {
     test(`${command} does not load the server`, () => {
       const { files, packages } = loadedBy(`src/cli/${command}.ts`);

@@ -5,7 +5,7 @@ import { Database } from 'bun:sqlite';
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
 import { join } from 'node:path';
 import { codeOf, postJson, send } from '../api/client.ts';
-import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
+import { bunBinary, mainFile, type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
 import { requireTools } from '../support/requirements.ts';
 import { groupDn, groupLdif, personDn, personLdif } from './people.ts';
 import { base, type Slapd, startSlapd } from './slapd.ts';
@@ -208,6 +208,41 @@ describe.skipIf(!ready)('directories under administration', () => {
       ],
     ]);
   });
+
+  test("Harbor's settings of a directory are one provider", async () => {
+    const put = (body: unknown) =>
+      send(server, '/configurations', { method: 'PUT', body: JSON.stringify(body), headers: { 'content-type': 'application/json' } });
+    const values = { ldap_url: slapd.url, ldap_base_dn: base, ldap_uid: 'uid', ldap_search_dn: slapd.bindDn, ldap_scope: 2 };
+    expect((await put({ ...values, ldap_search_password: slapd.bindPassword })).status).toBe(200);
+    const read = await send(server, '/configurations');
+    expect(read.json()).toMatchObject({ ldap_url: { value: slapd.url }, ldap_uid: { value: 'uid' } });
+    expect(read.text).not.toContain('rëader');
+    expect((await send(server, '/identity-providers/harbor-ldap')).json()).toMatchObject({ kind: 'ldap', enabled: true, has_secret: true });
+    expect((await postJson(server, '/ldap/ping', {})).json()).toEqual({ success: true });
+    expect((await put({ ldap_scope: 9 })).status).toBe(400);
+    // SEC-D09: the password goes to no other server.
+    expect((await put({ ldap_url: 'ldap://127.0.0.1:1' })).status).toBe(400);
+    expect((await postJson(server, '/ldap/ping', { ldap_url: 'ldap://127.0.0.1:1' })).status).toBe(400);
+    expect((await put({ ldap_url: '' })).status).toBe(200);
+    expect((await send(server, '/identity-providers/harbor-ldap')).json()).toMatchObject({ enabled: false });
+  });
+
+  test('the command line lists, tests and looks people up', async () => {
+    const run = async (...words: string[]) => {
+      const child = Bun.spawn([bunBinary, mainFile, 'identity', ...words, '--url', server.url, '--data', server.dataDir], {
+        stdout: 'pipe',
+        stderr: 'pipe',
+      });
+      const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+      return { code: await child.exited, out, err };
+    };
+    const list = await run('list');
+    expect([list.code, list.out]).toEqual([0, expect.stringContaining(slapd.url)]);
+    expect(JSON.parse((await run('list', '--json')).out)).toMatchObject([{ name: 'corp', kind: 'ldap' }, { name: 'harbor-ldap' }]);
+    expect(await run('test', 'corp')).toMatchObject({ code: 0, out: 'corp can be used\n' });
+    expect(await run('test', 'absent')).toMatchObject({ code: 1, err: expect.stringContaining('there is no identity provider') });
+    expect(JSON.parse((await run('sync', '--json')).out)).toMatchObject([{ provider: 'corp' }]);
+  }, 60_000);
 
   test('only administrators come near', async () => {
     for (const path of ['/identity-providers', '/identity-providers/corp', '/ldap/users/search']) {
