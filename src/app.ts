@@ -273,6 +273,7 @@ async function compose(options: {
   const explain = createExplain({ database, names, mirror, pool, ...(config.externalUrl === undefined ? {} : { externalHost: service }) });
   const arrivals = createArrivals({ clients, externalUrl: config.externalUrl });
   const api = createApi({
+    tokenKeys: identity.tokenKeys,
     checkLogin: createLoginSelfCheck({ arrivals, externalUrl: config.externalUrl }),
     ...identity.people,
     access: policy,

@@ -38,6 +38,7 @@ import { roleRoutes } from './role-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 import { sourceRoutes } from './source-routes.ts';
 import { systemRoutes } from './system-routes.ts';
+import { tokenKeyRoutes } from './token-key-routes.ts';
 import { tokenRoutes } from './token-routes.ts';
 import { userRoutes } from './user-routes.ts';
 import { workloadRoutes } from './workload-routes.ts';
@@ -69,6 +70,7 @@ export const standardGroups: readonly RouteGroup[] = [
   identityRoutes,
   ldapRoutes,
   loginCheckRoutes,
+  tokenKeyRoutes,
   robotRoutes,
   tokenRoutes,
   workloadRoutes,

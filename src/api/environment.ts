@@ -14,6 +14,7 @@ import type { Caller } from '../auth/principal.ts';
 import type { ProviderTests } from '../auth/provider-tests.ts';
 import type { Robots } from '../auth/robots.ts';
 import type { Sessions } from '../auth/sessions.ts';
+import type { TokenKeys } from '../auth/token-keys.ts';
 import type { Workloads } from '../auth/workloads.ts';
 import type { Project } from '../db/projects.ts';
 import type { Log } from '../lib/log.ts';
@@ -59,6 +60,7 @@ export interface ApiParts extends People {
     readonly directorySync: DirectorySync;
     readonly directoryPeople: DirectoryPeople;
   };
+  readonly tokenKeys: Pick<TokenKeys, 'list' | 'rotate'>;
   /** Through `external_url`; undefined without one. */
   readonly checkLogin: () => Promise<LoginReport | undefined>;
   readonly robots: Robots;

@@ -194,4 +194,16 @@ describe('an address that many share', () => {
     expect(writes.length).toBe(2);
     expect(writes.map((change) => change.failures)).toEqual([50, 50]);
   });
+
+  test('counts what comes while a batch is written, once', async () => {
+    const { server, rows } = setUp();
+    const one = server();
+    for (let turn = 0; turn < 3; turn++) {
+      const written = one.flush();
+      await one.attempt(`name ${turn}`, 'x', '1.2.3.4');
+      await written;
+      await one.flush();
+    }
+    expect(rows.get('address 1.2.3.4')?.failures).toBe(3);
+  });
 });

@@ -72,11 +72,9 @@ export function createThrottle(options: {
     writing = writing.then(async () => {
       const changes = [...pending.values()];
       if (changes.length === 0) return;
+      pending.clear();
       writes++;
       await store.record(changes).catch(onError);
-      // Until then they count from here.
-      for (const change of changes) if (pending.get(change.place) === change) pending.delete(change.place);
-      writes++;
       if (clock.monotonicMs() - sweptAtMs < sweepEveryMs) return;
       sweptAtMs = clock.monotonicMs();
       await store.sweep(rowsMax).catch(onError);

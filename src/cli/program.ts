@@ -16,6 +16,7 @@ import { addPeopleCommands } from './people-program.ts';
 import type { CheckOptions, ShowOptions } from './presets.ts';
 import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
 import { addSecretCommands } from './secrets-program.ts';
+import type { RotateOptions, SigningKeysOptions } from './signing-keys.ts';
 import { addSourceCommands } from './source-program.ts';
 import type { HistoryOptions } from './sources-history.ts';
 import type { ImportOptions } from './sources-import.ts';
@@ -78,6 +79,7 @@ function createProgram(terminal: Terminal, texts: { out: string; err: string }):
   addPresets(program, terminal);
   addMirror(program, terminal);
   addCheckLogin(program, terminal);
+  addSigningKeys(program, terminal);
   addOfflineCommands(program, terminal, { withServer, examples });
   addContentCommands(program, terminal, { withServer, examples });
   addCredentialCommands(program, terminal, { withServer, examples });
@@ -278,6 +280,19 @@ function addMirror(program: Command, terminal: Terminal): void {
     .description('tell what the server has of an image, and which source gave which bytes of it')
     .addHelpText('after', examples(['breakwater explain debian:12', 'breakwater explain ghcr.io/owner/app:1 --json']))
     .action(async (image: string, options: OutputOptions) => (await import('./explain.ts')).explainImage(image, options, terminal));
+}
+
+function addSigningKeys(program: Command, terminal: Terminal): void {
+  const group = program.command('signing-keys').description('the keys that sign the tokens of the registry').helpCommand(false);
+  withServer(group.command('list'))
+    .description('list the keys that are believed')
+    .addHelpText('after', examples(['breakwater signing-keys list']))
+    .action(async (options: SigningKeysOptions) => (await import('./signing-keys.ts')).listSigningKeys(options, terminal));
+  withServer(group.command('rotate'))
+    .description('sign with a new key from now on; it happens by itself every 30 days')
+    .option('--revoke', 'believe no other key any more: every token there is becomes worthless')
+    .addHelpText('after', examples(['breakwater signing-keys rotate', 'breakwater signing-keys rotate --revoke']))
+    .action(async (options: RotateOptions) => (await import('./signing-keys.ts')).rotateSigningKeys(options, terminal));
 }
 
 function addCheckLogin(program: Command, terminal: Terminal): void {

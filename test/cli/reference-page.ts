@@ -73,6 +73,7 @@ output is one JSON document, whose members stay as they are:
 | \`presets check\` | \`{"valid": true, "serial", "date", "registries": count, "mirrors": count, "dead": count, "signed": bool}\` |
 | \`presets update\` | \`Presets\` |
 | \`explain\` | \`Explanation\` |
+| \`signing-keys list\`, \`signing-keys rotate\` | \`[{"id", "algorithm", "signs": bool, "creation_time", "retires_at"}]\` |
 | \`check-login\` | \`{"url", "ok": bool, "findings": [{"step", "problem", "message", "fix"}]}\`; a finding without \`problem\` is well |
 | \`version\` | \`{"version", "bun", "platform", "architecture"}\` |
 

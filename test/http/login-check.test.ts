@@ -2,10 +2,12 @@
 // nothing is wrong.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Secret } from '../../src/lib/secret.ts';
 import { checkLogin, type LoginCheckOptions, type LoginReport } from '../../src/upstream/login-check.ts';
 import { runCli } from '../cli/run.ts';
+import { blockFor, blocksOf } from '../docs/blocks.ts';
 import { freePort, goodHeaders, type NginxOptions, startNginx } from '../support/nginx.ts';
 import { requireTools } from '../support/requirements.ts';
 import { type Registry, startRegistry } from './registry.ts';
@@ -57,6 +59,26 @@ describe.skipIf(!requireTools('nginx', 'openssl'))('the login check', () => {
     await nginx.stop();
     expect(problemsOf(anonymous)).toEqual([]);
     expect(anonymous.findings.map((finding) => finding.step)).toEqual(['reach', 'challenge', 'realm', 'token', 'use', 'body']);
+  }, 60_000);
+
+  test('finds nothing wrong behind nginx as docs/proxies.md has it, at the root of a host and below a path', async () => {
+    const blocks = blocksOf(readFileSync(join(import.meta.dir, '../../docs/proxies.md'), 'utf8'));
+    for (const [what, path] of [
+      ['nginx at the root', ''],
+      ['nginx below a path', '/registry'],
+    ] as const) {
+      const port = freePort();
+      const config = `${isolated}external_url: https://127.0.0.1:${port}${path}\ntrusted_proxies: [127.0.0.1]\n`;
+      const registry = await startRegistry({ config });
+      try {
+        const server = (upstream: string): string => blockFor(blocks, what).replaceAll('http://127.0.0.1:5000', upstream);
+        const report = await through(registry, { server, port }, { path, repository: 'library/checked' });
+        expect([what, problemsOf(report)]).toEqual([what, []]);
+        expect(report.findings).toHaveLength(7);
+      } finally {
+        await registry.stop();
+      }
+    }
   }, 60_000);
 
   test('finds nothing wrong without a proxy', async () => {

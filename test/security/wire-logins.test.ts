@@ -2,7 +2,8 @@
 // token, what a client may claim about itself, and who may pull without a login.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { decodeJwt } from 'jose';
+import { decodeJwt, decodeProtectedHeader } from 'jose';
+import { runCli } from '../cli/run.ts';
 import { exchange } from '../http/raw-socket.ts';
 import { basicOf, bytesOf, codeOf, type Login, type Registry, startRegistry } from '../http/registry.ts';
 
@@ -120,6 +121,33 @@ describe('rights that are taken away', () => {
     await registry.createProject('passing');
     expect((await registry.call('/v2/passing/app/blobs/uploads/', { method: 'POST', as: { token } })).status).toBe(401);
   });
+
+  test('SEC-B06: a new key by API or command: tokens before it hold until they end, or not at all when it revokes', async () => {
+    await registry.createProject('keys');
+    const push = (token: string) => registry.call('/v2/keys/app/blobs/uploads/', { method: 'POST', as: { token } });
+    const before = await registry.token(['repository:keys/app:pull,push']);
+    const upload = (await push(before)).headers.get('location') ?? '';
+    const rotate = async (revoke: boolean): Promise<unknown> => {
+      const body = JSON.stringify({ revoke });
+      const headers = { 'content-type': 'application/json' };
+      return (await registry.call('/api/v2.0/system/token-keys', { method: 'POST', headers, body })).json();
+    };
+    expect(await rotate(false)).toMatchObject([{ signs: true }, { signs: false }]);
+    const after = await registry.token(['repository:keys/app:pull,push']);
+    expect(decodeProtectedHeader(after).kid).not.toBe(decodeProtectedHeader(before).kid);
+    // A push in progress goes on, with either.
+    for (const token of [before, after])
+      expect((await registry.call(upload, { method: 'PATCH', as: { token }, body: bytesOf('part') })).status).toBe(202);
+    const env = { BREAKWATER_PASSWORD: registry.adminPassword };
+    const told = await runCli(['signing-keys', 'rotate', '--revoke', '--url', registry.url, '--json'], { env });
+    expect([told.code, told.stderr]).toEqual([0, '']);
+    expect(JSON.parse(told.stdout)).toMatchObject([{ algorithm: 'Ed25519', signs: true }]);
+    for (const token of [before, after]) expect((await push(token)).status).toBe(401);
+    const again = await registry.token(['repository:keys/app:pull,push']);
+    expect((await registry.call(upload, { method: 'PATCH', as: { token: again }, body: bytesOf('part') })).status).toBe(202);
+    expect((await runCli(['signing-keys', 'list', '--url', registry.url], { env })).stdout).toContain('signs');
+    expect((await registry.call('/api/v2.0/system/token-keys', { as: 'anonymous' })).status).toBe(401);
+  }, 60_000);
 
   test('SEC-A11: a registry token is a Bearer of the registry API and nothing else, and mints no other token', async () => {
     const token = await registry.token(['repository:team/app:pull']);
