@@ -1,5 +1,5 @@
 // `npm run bench`: Breakwater and Debian's docker-registry 2.8.2 side by side in one run, as a table of figures and ratios.
-//   npm run bench -- [--quick] [--only manifest,blobs,cold,rest,slow-disk,killed,sleeping,dead,cold-100,lists] [--json]
+//   npm run bench -- [--quick] [--only manifest,blobs,cold,rest,slow-disk,killed,sleeping,dead,cold-100,lists,login] [--json]
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { makeBigBlob } from './content.ts';
 import { herdRows } from './herd-rows.ts';
 import { listRows } from './list-rows.ts';
+import { loginRows } from './login-rows.ts';
 import { deadUpstreamRows, killedSourceRows, sleepingSourceRows } from './mirror-rows.ts';
 import { blobRows, coldRows, manifestRows, type Row, restRows, type Scope, slowDiskRows } from './rows.ts';
 
@@ -33,6 +34,7 @@ const groups: Readonly<Record<string, () => Promise<Row[]>>> = {
   dead: () => deadUpstreamRows(scope),
   'cold-100': () => herdRows(scope),
   lists: () => listRows(scope),
+  login: () => loginRows(scope),
 };
 const wanted = values.only?.split(',') ?? Object.keys(groups);
 const rows: Row[] = [];

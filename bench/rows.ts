@@ -90,7 +90,8 @@ function moveTags(server: Contender): { stop(): Promise<void> } {
   };
 }
 
-async function wrk(server: Contender, list: string, folder: string, seconds: number): Promise<number> {
+/** Requests per second of the paths in `list`, each with a tab and a token or nothing, in any order. */
+export async function wrk(server: Contender, list: string, folder: string, seconds: number): Promise<number> {
   const script = join(folder, 'pairs.lua');
   writeFileSync(
     script,

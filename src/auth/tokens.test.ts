@@ -106,7 +106,7 @@ describe('the keys', () => {
     expect(await two.verify(await one.issue())).toBeDefined();
   });
 
-  test('a replaced one is believed until the last token of it has ended, and is gone then', async () => {
+  test('SEC-B06: a replaced one is believed until the last token of it has ended, and is gone then', async () => {
     const { time, shared, one, two } = await servers();
     const before = await one.issue();
     const old = one.keys.signer().id;
@@ -175,14 +175,14 @@ describe('what is no token of ours', () => {
     );
   });
 
-  test('any text at all', async () => {
+  test('SEC-B04: any text at all, however long, with however many dots', async () => {
     await fc.assert(fc.asyncProperty(fc.string({ unit: 'binary' }), async (text) => expect(await tokens.verify(text)).toBeUndefined()));
     for (const text of ['', '.', '..', '...', 'a.b.c', 'e30.e30.', `${'.'.repeat(100_000)}`, 'a'.repeat(1_000_000)]) {
       expect(await tokens.verify(text)).toBeUndefined();
     }
   });
 
-  test('one that brings or names a key of its own, or an algorithm', async () => {
+  test('SEC-B01, SEC-B02: one that brings or names a key of its own, or an algorithm', async () => {
     const [, body = ''] = (await issue()).split('.');
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     const jwk = publicKey.export({ format: 'jwk' });
@@ -210,7 +210,7 @@ describe('what is no token of ours', () => {
     }
   });
 
-  test('one with missing, extreme or mistyped claims, although the signature is right', async () => {
+  test('SEC-B03: one with missing, extreme or mistyped claims, although the signature is right', async () => {
     expect(await tokens.verify(await forge({}))).toBeDefined();
     const seconds = Math.floor(clock.nowMs() / 1000);
     const wrong: Record<string, unknown>[] = [

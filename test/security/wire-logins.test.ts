@@ -114,6 +114,37 @@ describe('rights that are taken away', () => {
     expect((await registry.call('/v2/team/app/manifests/1', { as: { token } })).status).not.toBe(200);
   }, 60_000);
 
+  test('SEC-A10: a user who is switched off loses push within 5 s, and pull within the life of the token', async () => {
+    await registry.createProject('dora', { public: true });
+    const login = { name: 'dora', password: 'A long enough 1 for dora' };
+    const json = (method: string, body: unknown) => ({
+      method,
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    const user = { username: 'dora', email: 'dora@example.com', realname: 'Dora', password: login.password };
+    expect((await registry.call('/api/v2.0/users', json('POST', user))).status).toBe(201);
+    const found = (await (await registry.call('/api/v2.0/users/search?username=dora')).json()) as { user_id: number }[];
+    const id = found[0]?.user_id ?? 0;
+    const member = { role_id: 2, member_user: { username: 'dora' } };
+    expect((await registry.call('/api/v2.0/projects/dora/members', json('POST', member))).status).toBe(201);
+    const token = await registry.token(['repository:dora/app:pull,push'], login);
+    const push = async () => (await registry.call('/v2/dora/app/blobs/uploads/', { method: 'POST', as: { token } })).status;
+    expect(await push()).toBe(202);
+    expect((await registry.call(`/api/v2.0/users/${id}/disabled`, json('PUT', { disabled: true }))).status).toBe(200);
+    const sinceMs = performance.now();
+    while ((await push()) === 202 && performance.now() - sinceMs < 5000) await Bun.sleep(100);
+    expect(performance.now() - sinceMs).toBeLessThan(5000);
+    expect((await registry.call('/v2/dora/app/tags/list', { as: { token } })).status).toBe(401);
+    expect((await registry.call('/v2/', { as: login })).status).toBe(401);
+    expect((await registry.call('/service/token?service=here', { as: login })).status).toBe(401);
+    // Switched on again, the old token is still worth nothing.
+    expect((await registry.call(`/api/v2.0/users/${id}/disabled`, json('PUT', { disabled: false }))).status).toBe(200);
+    await Bun.sleep(1500);
+    expect(await push()).toBe(401);
+    expect((await registry.call('/v2/', { as: login })).status).toBe(200);
+  }, 60_000);
+
   test('SEC-A09: a token for a project that is gone opens none made anew under its name', async () => {
     await registry.createProject('passing');
     const token = await registry.token(['repository:passing/app:pull,push']);
