@@ -63,7 +63,7 @@ export async function resetPassword(options: ResetOptions, terminal: Terminal): 
     ...(given === undefined
       ? [`password: ${password.reveal()}`, 'it must be changed after the next login: `breakwater user password`']
       : []),
-    'sessions and tokens of this user have ended',
+    'its sessions have ended, and the tokens that it made are deleted',
   ];
   await terminal.write(`${lines.join('\n')}\n`);
 }

@@ -27,6 +27,8 @@ export interface Connection {
   /** Or why there is none: told only when a server answers, because "no server is running" is the more helpful thing to say. */
   readonly password: Secret | CommandFailure;
   readonly tls: { readonly ca?: string; readonly insecure: boolean };
+  /** The password is what `breakwater login` kept. */
+  readonly isKept?: boolean;
 }
 
 const adminUser = 'admin';
@@ -46,10 +48,12 @@ export async function resolveConnection(options: ConnectionOptions, { env }: Ter
   const url = named ?? kept?.url ?? urlOf(await config());
   const user = options.user ?? (env['BREAKWATER_USER'] || undefined) ?? kept?.login.user ?? adminUser;
   const caFile = options.caFile ?? kept?.login.caFile;
+  const password = await findPassword({ ...options, user }, env, config, kept?.login);
   return {
+    ...(kept !== undefined && password === kept.login.password ? { isKept: true } : {}),
     url,
     user,
-    password: await findPassword({ ...options, user }, env, config, kept?.login),
+    password,
     tls: {
       insecure: options.insecure === true || kept?.login.insecure === true,
       ...(caFile === undefined ? {} : { ca: readText(caFile, '--ca-file') }),

@@ -1,11 +1,13 @@
 // `breakwater user ...`: users of a running server, through its admin API. A password that is made here is printed once, on standard output.
 
 import { userSchema } from '../api/user-schemas.ts';
+import type { Secret } from '../lib/secret.ts';
 import { type ApiClient, ApiFailure, createApiClient } from './client.ts';
-import { type ConnectionOptions, resolveConnection } from './connection.ts';
+import { type Connection, type ConnectionOptions, resolveConnection } from './connection.ts';
 import { findUser, readPages } from './directory.ts';
 import { CommandFailure } from './failure.ts';
-import { makePassword, readSecretInput } from './secret-input.ts';
+import { askSecret, makePassword, readSecretInput } from './secret-input.ts';
+import { readStoredLogins, writeStoredLogins } from './stored-logins.ts';
 import { type Terminal, toJson } from './terminal.ts';
 import { formatTable, plain } from './text.ts';
 
@@ -124,13 +126,30 @@ export async function changePassword(name: string | undefined, options: Password
     path: `/users/${user.user_id}/password`,
     body: {
       new_password: password.reveal(),
-      ...(isOwn && !(connection.password instanceof CommandFailure) ? { old_password: connection.password.reveal() } : {}),
+      ...(isOwn ? { old_password: (await currentPassword(connection, terminal)).reveal() } : {}),
       ...(options.mustChange === true && !isOwn ? { must_change_password: true } : {}),
     },
   });
+  if (isOwn && connection.isKept === true) keepPassword(connection.url, password, terminal);
   const made = given === undefined ? { password: password.reveal() } : {};
   const words = `changed the password of ${plain(user.username)}\n${given === undefined ? `password: ${password.reveal()}\n` : ''}`;
   await terminal.write(options.json === true ? toJson({ changed: true, user: user.username, ...made }) : words);
+}
+
+/** What was given; a token that was kept instead of the password shows nobody's password, so it is asked for. */
+async function currentPassword(connection: Connection, terminal: Terminal): Promise<Secret> {
+  if (connection.password instanceof CommandFailure) throw connection.password;
+  const kept = connection.isKept === true ? readStoredLogins(terminal.env).logins.get(connection.url) : undefined;
+  if (kept?.tokenId === undefined) return connection.password;
+  return askSecret('Current password: ', terminal, 'name a file with the current one with --password-file FILE');
+}
+
+/** The password that was kept opens nothing any more; a token goes on. */
+function keepPassword(url: string, password: Secret, terminal: Terminal): void {
+  const { current, logins } = readStoredLogins(terminal.env);
+  const kept = logins.get(url);
+  if (kept !== undefined && kept.tokenId === undefined)
+    writeStoredLogins(terminal.env, { current, logins: new Map([...logins, [url, { ...kept, password }]]) });
 }
 
 /** JSON: `{deleted, name}`. With `ifExists` an absent user is fine. */

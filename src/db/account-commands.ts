@@ -131,7 +131,7 @@ export async function deleteAccount(context: CommandContext, args: { id: number 
 }
 
 /**
- * For a person on the host: the account gets this password, is an enabled administrator of this server, and must choose another one when that is asked
+ * For a person on the host: the account gets this password and loses its tokens, is an enabled administrator of this server, and must choose another one when that is asked
  * for. Made when it is absent. Gives what was true before.
  */
 export async function rescueAccount(
@@ -171,6 +171,8 @@ export async function rescueAccount(
     })
     .where('id', '=', found.id)
     .execute();
+  // Somebody else may have made them.
+  await trx.deleteFrom('account_secret').where('account_id', '=', found.id).execute();
   return { id: found.id, wasMade: false, wasAdmin: found.is_admin === 1, wasDisabled: found.is_disabled === 1 };
 }
 

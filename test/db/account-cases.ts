@@ -123,6 +123,7 @@ export function accountCases(now: () => Fixture): void {
       const { database } = now();
       const made = await database.run('rescueAccount', { name: 'rescue', passwordHash: 'one', mustChangePassword: true });
       expect(made).toMatchObject({ wasMade: true });
+      await database.run('createAccountSecret', { accountId: made.id, name: 't', reach: 'api', secretHash: 'rescued', replaces: false });
       await database.run('addAccount', account('rescue-other', { isAdmin: true }));
       await database.run('setAccountFlags', { id: made.id, flags: { isAdmin: false, isDisabled: true } });
       expect(await database.run('rescueAccount', { name: 'RESCUE', passwordHash: 'two', mustChangePassword: false })).toEqual({
@@ -131,6 +132,7 @@ export function accountCases(now: () => Fixture): void {
         wasAdmin: false,
         wasDisabled: true,
       });
+      expect(await database.read.selectFrom('account_secret').select('id').where('account_id', '=', made.id).execute()).toEqual([]);
       expect(await prepareAccountQuery(database)(made.id)).toMatchObject({
         passwordHash: 'two',
         isAdmin: true,

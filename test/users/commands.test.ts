@@ -121,6 +121,20 @@ describe('people', () => {
   );
 
   test(
+    'of oneself, the password is not changed by a token that was kept, but by who shows the password',
+    async () => {
+      const change = ['user', 'password', '--new-password-file', keep('own', 'quite another one')];
+      const refused = await run(...change);
+      expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('--password-file')]);
+      const shown = await run(...change, '--password-file', keep('old', server.adminPassword));
+      expect(shown).toMatchObject({ code: 0, stderr: '' });
+      const back = callerOf(server, 'admin', 'quite another one');
+      expect((await back.put('/users/1/password', { new_password: server.adminPassword })).status).toBe(200);
+    },
+    limitMs,
+  );
+
+  test(
     'logout forgets the login and ends its token',
     async () => {
       const { logins } = JSON.parse(readFileSync(loginsFile, 'utf8')) as { logins: Record<string, { password: string }> };
@@ -151,6 +165,10 @@ describe('admin reset-password', () => {
       expect((await back.get('/users/current')).status).toBe(200);
       expect((await back.get('/projects')).code).toBe('DENIED');
       expect((await admin.get('/users/current')).status).toBe(401);
+      const change = ['user', 'password', '--url', own.url, '--new-password-file', keep('after', 'quite another one')];
+      const env = { XDG_CONFIG_HOME: config, BREAKWATER_PASSWORD: reset.password, BREAKWATER_USER: 'admin' };
+      expect(await runCli(change, { cwd: folder.path, env })).toMatchObject({ code: 0, stdout: 'changed the password of admin\n' });
+      expect((await callerOf(own, 'admin', 'quite another one').get('/projects')).status).toBe(200);
       expect((await second.get('/users')).status).toBe(200);
       await own.stop();
       const chosen = await run(...words, '--new-password-file', keep('chosen', goodPassword));
