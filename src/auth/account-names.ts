@@ -7,16 +7,19 @@ import { OciError } from '../oci/errors.ts';
 const nameMaxLength = 255;
 
 /** Names that mean somebody else. `admin` is taken by the first account. */
-const reserved: ReadonlySet<string> = new Set(['anonymous', 'breakwater', 'system', 'workload']);
-const forbidden = /[,~#%$:"\\/<>+]/;
+const reserved: ReadonlySet<string> = new Set(['anonymous', 'breakwater', 'system']);
+const forbidden = /[,~#%$:"\\/<>]/;
+/** Jobs of a CI log in as `workload` or `workload+RULE`. */
+const workloadName = /^workload(\+|$)/;
 const invisible = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}]/u;
 
 /** Why this cannot be the name of a user; undefined when it can. For names that come from identity providers too. */
 export function accountNameProblem(name: string): string | undefined {
   const problem = nameProblem(name);
   if (problem !== undefined) return problem;
-  if (forbidden.test(name)) return 'may not have any of , ~ # % $ : " \\ / < > + in it';
-  return reserved.has(foldName(name)) ? 'is reserved' : undefined;
+  if (forbidden.test(name)) return 'may not have any of , ~ # % $ : " \\ / < > in it';
+  const folded = foldName(name);
+  return reserved.has(folded) || workloadName.test(folded) ? 'is reserved' : undefined;
 }
 
 /** The name in NFC; BAD_REQUEST when it cannot be one. */
