@@ -160,6 +160,13 @@ test('a session is confirmed by a new login at its provider, under a new cookie'
   expect(reasonOf(password)).toBe('csrf');
 });
 
+test('SEC-B16 a session beside an Authorization header of somebody else is refused', async () => {
+  const { visitor } = await logInAt('corp', 'alice');
+  const authorization = `Basic ${btoa(`admin:${running.server.adminPassword}`)}`;
+  const both = await visitor.send(`${running.server.url}/api/v2.0/users/current/sessions`, { headers: { authorization } });
+  expect([both.status, both.text.includes('two callers')]).toEqual([400, true]);
+});
+
 test('logging out here logs out at the provider where that is wanted', async () => {
   const { visitor } = await logInAt('corp', 'alice');
   const out = await visitor.send(`${running.server.url}/c/log_out`);

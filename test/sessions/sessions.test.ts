@@ -141,7 +141,7 @@ describe('a session', () => {
     expect([claims.sub, claims.access]).toEqual(['anonymous', []]);
   });
 
-  test('SEC-B16 beside an Authorization header of somebody else is refused', async () => {
+  test('beside an Authorization header counts only when that holds', async () => {
     const { visitor } = await logIn(server);
     const both = await visitor.send(`${server.url}/api/v2.0/users/current/sessions`, { headers: basic() });
     expect(both.status).toBe(200);
