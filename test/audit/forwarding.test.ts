@@ -68,7 +68,7 @@ function framesOf(bytes: Buffer): string[] {
   return frames;
 }
 
-test('a webhook gets every entry once it answers, signed over time, id and body; the secret is in no log and no answer', async () => {
+test('SEC-D08: a webhook gets every entry once it answers, signed over time, id and body; the secret is in no log and no answer', async () => {
   const audit = { webhook: { url: `http://127.0.0.1:${hook.port}/audit`, secret } };
   const logs = await withServer(audit, async (server) => {
     await looked(server, 'webhook');

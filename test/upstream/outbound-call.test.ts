@@ -31,7 +31,7 @@ describe('a call to a service', () => {
     ]);
   });
 
-  test('follows no redirect', async () => {
+  test('SEC-D08: follows no redirect', async () => {
     await using bench = setUp({ names });
     let requests = 0;
     using server = Bun.serve({
