@@ -2,11 +2,14 @@
 // is a text that names an account and a network, or a network alone (auth/throttle.ts). The table is bounded: rows expire, and beyond
 // a number of them the ones that expire first are dropped.
 
+import { sql } from 'kysely';
 import type { CommandContext } from './context.ts';
 import type { Preparer } from './prepared.ts';
 
 /** Rows looked at, at most, by one sweep. */
 const sweepMax = 1000;
+/** Of the advisory lock of PostgreSQL that writers of this table hold. */
+const tracesLock = 0x42570002;
 
 export interface LoginTrace {
   readonly failures: number;
@@ -38,7 +41,9 @@ export function prepareLoginTraceQuery(database: Preparer): (place: string) => P
 }
 
 /** Writes what has gathered since the last time, a batch at once. */
-export async function recordLogins({ trx }: CommandContext, args: { changes: readonly LoginTraceChange[] }): Promise<void> {
+export async function recordLogins({ trx, dialect }: CommandContext, args: { changes: readonly LoginTraceChange[] }): Promise<void> {
+  // Rows are read and written: servers do that one after the other, and none waits for another's rows in another order.
+  if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${sql.lit(tracesLock)})`.execute(trx);
   for (const change of args.changes) {
     const { place, failures, failedAtMs, succeededAtMs = 0, expiresAtMs } = change;
     const found = await trx

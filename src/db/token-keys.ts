@@ -1,9 +1,12 @@
 // The keys that sign registry tokens, shared by all servers of a database. A handful of rows: the signing one, and those that were replaced less
 // than the life of a token ago. Private keys arrive here sealed.
 
-import type { Kysely } from 'kysely';
+import { type Kysely, sql } from 'kysely';
 import type { CommandContext } from './context.ts';
 import type { Schema } from './schema.ts';
+
+/** Of the advisory lock of PostgreSQL that whoever adds a key holds. */
+const keysLock = 0x42570003;
 
 export interface StoredTokenKey {
   readonly id: string;
@@ -30,9 +33,11 @@ export async function listTokenKeys(read: Kysely<Schema>): Promise<StoredTokenKe
  * another server has added one meanwhile: the youngest is not `youngest` any more (null: there is none).
  */
 export async function addTokenKey(
-  { trx, nowMs }: CommandContext,
+  { trx, nowMs, dialect }: CommandContext,
   args: { id: string; privateKey: string; youngest: string | null; othersRetireAtMs: number },
 ): Promise<boolean> {
+  // There may be no row to lock yet.
+  if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${sql.lit(keysLock)})`.execute(trx);
   const [found] = await listTokenKeys(trx);
   if ((found?.id ?? null) !== args.youngest) return false;
   await trx
