@@ -14,7 +14,7 @@ import { addIdentityCommands } from './identity-program.ts';
 import { addOfflineCommands } from './offline-program.ts';
 import { addPeopleCommands } from './people-program.ts';
 import type { CheckOptions, ShowOptions } from './presets.ts';
-import type { CreateOptions, DeleteOptions, OutputOptions } from './project.ts';
+import type { CreateOptions, DeleteOptions, OutputOptions, SetOptions } from './project.ts';
 import { addSecretCommands } from './secrets-program.ts';
 import type { RotateOptions, SigningKeysOptions } from './signing-keys.ts';
 import { addSourceCommands } from './source-program.ts';
@@ -146,7 +146,7 @@ function addConfig(program: Command, terminal: Terminal): void {
 }
 
 function addProject(program: Command, terminal: Terminal): void {
-  const group = program.command('project').description('create, list and delete projects of a running server').helpCommand(false);
+  const group = program.command('project').description('create, list, change and delete projects of a running server').helpCommand(false);
   const create = group
     .command('create')
     .argument('<name>', 'the first part of the names of its repositories; lower case, no slash')
@@ -177,6 +177,19 @@ function addProject(program: Command, terminal: Terminal): void {
     .description('list all projects')
     .addHelpText('after', examples(['breakwater project list', 'breakwater project list --json']))
     .action(async (options: OutputOptions) => (await import('./project.ts')).listProjects(options, terminal));
+  withServer(group.command('show').argument('<name>'))
+    .description('tell what a project is')
+    .addHelpText('after', examples(['breakwater project show team-a', 'breakwater project show team-a --json']))
+    .action(async (name: string, options: OutputOptions) => (await import('./project.ts')).showProject(name, options, terminal));
+  const set = group
+    .command('set')
+    .argument('<name>')
+    .description('change a project')
+    .addOption(new Option('--public <yes|no>', 'whether everybody may pull').choices(['yes', 'no']))
+    .addOption(new Option('--allow-sparse <yes|no>', 'whether an index may lack manifests it lists').choices(['yes', 'no']));
+  withServer(set)
+    .addHelpText('after', examples(['breakwater project set team-a --public yes']))
+    .action(async (name: string, options: SetOptions) => (await import('./project.ts')).changeProject(name, options, terminal));
   const remove = group
     .command('delete')
     .argument('<name>')

@@ -18,6 +18,10 @@ export interface CreateOptions extends OutputOptions {
   readonly allowSparse?: boolean;
   readonly ifAbsent?: boolean;
 }
+export interface SetOptions extends OutputOptions {
+  readonly public?: 'yes' | 'no';
+  readonly allowSparse?: 'yes' | 'no';
+}
 export interface DeleteOptions extends OutputOptions {
   readonly ifExists?: boolean;
 }
@@ -70,6 +74,34 @@ export async function listProjects(options: OutputOptions, terminal: Terminal): 
   await terminal.write(formatTable([['NAME', 'KIND', 'VISIBILITY', 'REGISTRY', 'SPARSE', 'CREATED'], ...rows]));
 }
 
+/** JSON: the project as the API gives it. */
+export async function showProject(name: string, options: OutputOptions, terminal: Terminal): Promise<void> {
+  const client = createApiClient(await resolveConnection(options, terminal));
+  const { value, raw } = await readOne(client, name);
+  if (options.json === true) return terminal.write(toJson(raw));
+  const words = Object.entries(value.metadata).filter(([key]) => key !== 'public');
+  const lines = [
+    `${value.name}: ${describe(value)}`,
+    `id ${value.project_id}, made ${value.creation_time.slice(0, 10)}${value.owner_name === '' ? '' : ` by ${value.owner_name}`}`,
+    `repositories: ${value.repo_count ?? 0}`,
+    ...words.map(([key, word]) => `${key}: ${word}`),
+  ];
+  await terminal.write(lines.map((line) => `${plain(line)}\n`).join(''));
+}
+
+/** JSON: the changed project. */
+export async function changeProject(name: string, options: SetOptions, terminal: Terminal): Promise<void> {
+  const body = {
+    ...(options.public === undefined ? {} : { public: options.public === 'yes' }),
+    ...(options.allowSparse === undefined ? {} : { allows_sparse: options.allowSparse === 'yes' }),
+  };
+  if (Object.keys(body).length === 0) throw new CommandFailure('nothing is to be changed', { hint: 'see --help', exitCode: 2 });
+  const client = createApiClient(await resolveConnection(options, terminal));
+  await client.send({ method: 'PUT', path: pathOf(name), body });
+  const { value, raw } = await readOne(client, name);
+  await terminal.write(options.json === true ? toJson(raw) : `changed the project ${plain(name)}: ${describe(value)}\n`);
+}
+
 /** JSON: `{deleted, name}`. With `ifExists` an absent project is fine. */
 export async function deleteProject(name: string, options: DeleteOptions, terminal: Terminal): Promise<void> {
   const client = createApiClient(await resolveConnection(options, terminal));
@@ -83,6 +115,14 @@ export async function deleteProject(name: string, options: DeleteOptions, termin
   }
   const words = deleted ? `deleted the project ${name}` : `there is no project ${name}`;
   await terminal.write(options.json === true ? toJson({ deleted, name }) : `${plain(words)}\n`);
+}
+
+function pathOf(name: string): string {
+  return `/projects/${encodeURIComponent(name)}`;
+}
+
+async function readOne(client: ApiClient, name: string) {
+  return client.read(projectSchema, { method: 'GET', path: pathOf(name) });
 }
 
 async function readAll(client: ApiClient): Promise<{ projects: ProjectBody[]; raw: unknown[] }> {

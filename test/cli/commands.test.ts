@@ -76,6 +76,24 @@ describe('project', () => {
     expect((await run('project', 'create', 'fresh', '--if-absent')).stdout).toContain('created');
   });
 
+  test('show tells what a project is, set changes it', async () => {
+    expect((await run('project', 'show', 'team-a')).stdout).toMatch(
+      /^team-a: private local\nid \d+, made \S+ by admin\nrepositories: 0\n$/,
+    );
+    expect(await run('project', 'set', 'team-a', '--public', 'yes', '--allow-sparse', 'yes')).toEqual({
+      code: 0,
+      stderr: '',
+      stdout: 'changed the project team-a: public local, sparse indexes allowed\n',
+    });
+    expect(await json('project', 'set', 'team-a', '--public', 'no', '--allow-sparse', 'no')).toMatchObject({
+      name: 'team-a',
+      metadata: { public: 'false' },
+    });
+    expect(await json('project', 'show', 'team-a')).toMatchObject({ name: 'team-a', allows_sparse: false });
+    expect(await run('project', 'set', 'team-a')).toMatchObject({ code: 2 });
+    expect(await run('project', 'show', 'nothing')).toMatchObject({ code: 1 });
+  });
+
   test('delete removes an empty project; with --if-exists an absent one is no failure', async () => {
     expect(await run('project', 'delete', 'fresh')).toEqual({ code: 0, stderr: '', stdout: 'deleted the project fresh\n' });
     expect(await run('project', 'delete', 'fresh')).toMatchObject({ code: 1, stderr: 'error: there is no project named fresh\n' });
