@@ -4,6 +4,7 @@
 import { afterAll, beforeAll, describe } from 'bun:test';
 import { accountCases } from './account-cases.ts';
 import { artifactCases } from './artifact-cases.ts';
+import { artifactListCases } from './artifact-list-cases.ts';
 import { auditCases } from './audit-cases.ts';
 import { blobCases } from './blob-cases.ts';
 import { concurrencyCases } from './concurrency-cases.ts';
@@ -63,6 +64,7 @@ export function databaseContract(name: string, open: () => Promise<OpenedDatabas
       loginCases,
       sessionCases,
       concurrencyCases,
+      artifactListCases,
       portCases,
     ])
       cases(now);
