@@ -36,8 +36,7 @@ function setUp(options: { accounts?: Account[]; autoOnboard?: boolean; identity?
     attempts,
     oidc: {
       begin: async () => new URL('https://idp/auth'),
-      finish: async () => ({ identity }),
-      refresh: none,
+      finish: async () => identity,
       endSession: none,
       ping: none,
     },

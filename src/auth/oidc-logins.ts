@@ -119,7 +119,7 @@ export function createOidcLogins(parts: {
         throw new OciError('UNAUTHORIZED', 'the answer came from another provider than the one that was asked');
       const provider = await providerOf(name);
       const isAgain = attempt.purpose === 'step-up';
-      const { identity } = await oidc.finish(provider, { redirectUri, query, secrets, isAgain });
+      const identity = await oidc.finish(provider, { redirectUri, query, secrets, isAgain });
       const known = await onboarding.find(name, identity.externalId);
       if (known === undefined) {
         if (isAgain) throw new OciError('DENIED', 'this is another person than the one who is logged in');

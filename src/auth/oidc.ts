@@ -7,7 +7,7 @@ import type { OidcSettings } from '../config/oidc-settings.ts';
 import type { Clock } from '../lib/clock.ts';
 import type { Log } from '../lib/log.ts';
 import { createLru } from '../lib/lru.ts';
-import { Secret } from '../lib/secret.ts';
+import type { Secret } from '../lib/secret.ts';
 import { createSingleFlight } from '../lib/single-flight.ts';
 import { OciError } from '../oci/errors.ts';
 import type { OutboundCall } from '../upstream/outbound-call.ts';
@@ -32,14 +32,6 @@ export function toOidcProvider(provider: IdentityProvider): OidcProvider | undef
   return { name, settings, version, ...(secret === undefined ? {} : { secret }) };
 }
 
-export interface OidcLogin {
-  readonly identity: OidcIdentity;
-  /** Where the provider gave one: with it groups are read again later. */
-  readonly refreshToken?: Secret;
-  /** Tells the provider at a logout who it was. */
-  readonly idToken?: Secret;
-}
-
 export interface Oidc {
   /** Where the browser goes to log in; `isAgain` asks for a password even of somebody who is logged in there. */
   begin(provider: OidcProvider, options: { redirectUri: string; secrets: AttemptSecrets; isAgain: boolean }): Promise<URL>;
@@ -47,11 +39,9 @@ export interface Oidc {
   finish(
     provider: OidcProvider,
     options: { redirectUri: string; query: string; secrets: AttemptSecrets; isAgain: boolean },
-  ): Promise<OidcLogin>;
-  /** Who it is now; undefined when the provider takes the refresh token no more: it was withdrawn, or the person is gone. */
-  refresh(provider: OidcProvider, token: Secret, externalId: string): Promise<OidcLogin | undefined>;
+  ): Promise<OidcIdentity>;
   /** Where the browser goes to log out there; undefined when the provider has no such place. */
-  endSession(provider: OidcProvider, options: { returnTo: string; idToken?: Secret }): Promise<URL | undefined>;
+  endSession(provider: OidcProvider, options: { returnTo: string }): Promise<URL | undefined>;
   /** Reads the discovery document and the keys. */
   ping(provider: OidcProvider): Promise<void>;
 }
@@ -101,12 +91,12 @@ export function createOidc(options: { call: OutboundCall; clock: Clock; log: Log
     library: typeof OpenIdClient,
     client: OpenIdClient.Configuration,
     provider: OidcProvider,
-    tokens: { readonly access_token: string; readonly claims: () => OpenIdClient.IDToken | undefined; readonly sub?: string },
+    tokens: { readonly access_token: string; readonly claims: () => OpenIdClient.IDToken | undefined },
   ): Promise<OidcIdentity> => {
     const token = tokens.claims();
-    const subject = token?.sub ?? tokens.sub;
-    if (subject === undefined) throw new OciError('UNAUTHORIZED', `${provider.name} did not say who it is`);
-    let claims: Claims = token ?? {};
+    if (token === undefined) throw new OciError('UNAUTHORIZED', `${provider.name} did not say who it is`);
+    const subject = token.sub;
+    let claims: Claims = token;
     const isWhole = wantedClaims(provider.settings).every((claim) => claims[claim] !== undefined);
     if (!isWhole && client.serverMetadata().userinfo_endpoint !== undefined)
       claims = { ...(await library.fetchUserInfo(client, tokens.access_token, subject)), ...claims };
@@ -137,35 +127,13 @@ export function createOidc(options: { call: OutboundCall; clock: Clock; log: Log
           idTokenExpected: true,
           ...(isAgain ? { maxAge: againMaxAgeS } : {}),
         });
-        const identity = await identityOf(library, client, provider, tokens);
-        return { identity, ...secretsIn(tokens) };
+        return identityOf(library, client, provider, tokens);
       }),
 
-    refresh: (provider, token, externalId) =>
-      step(provider, 'refresh', async (library, client) => {
-        try {
-          const tokens = await library.refreshTokenGrant(client, token.reveal());
-          const sub = externalId.slice(externalId.indexOf(' ') + 1);
-          const identity = await identityOf(library, client, provider, {
-            access_token: tokens.access_token,
-            claims: () => tokens.claims(),
-            sub,
-          });
-          if (identity.externalId !== externalId) throw new OciError('UNAUTHORIZED', `${provider.name} refreshed somebody else`);
-          return { identity, ...secretsIn(tokens) };
-        } catch (error) {
-          if (error instanceof library.ResponseBodyError && error.error === 'invalid_grant') return undefined;
-          throw error;
-        }
-      }),
-
-    endSession: (provider, { returnTo, idToken }) =>
+    endSession: (provider, { returnTo }) =>
       step(provider, 'end-session', async (library, client) => {
         if (client.serverMetadata().end_session_endpoint === undefined) return undefined;
-        return library.buildEndSessionUrl(client, {
-          post_logout_redirect_uri: returnTo,
-          ...(idToken === undefined ? {} : { id_token_hint: idToken.reveal() }),
-        });
+        return library.buildEndSessionUrl(client, { post_logout_redirect_uri: returnTo });
       }),
 
     ping: (provider) =>
@@ -222,16 +190,6 @@ function authenticationOf(library: typeof OpenIdClient, secret: Secret | undefin
     const isPostOnly = methods.includes('client_secret_post') && !methods.includes('client_secret_basic');
     const authenticate = isPostOnly ? library.ClientSecretPost(secret.reveal()) : library.ClientSecretBasic(secret.reveal());
     return authenticate(server, client, body, headers);
-  };
-}
-
-function secretsIn(tokens: {
-  readonly refresh_token?: string | undefined;
-  readonly id_token?: string | undefined;
-}): Omit<OidcLogin, 'identity'> {
-  return {
-    ...(tokens.refresh_token === undefined ? {} : { refreshToken: new Secret(tokens.refresh_token) }),
-    ...(tokens.id_token === undefined ? {} : { idToken: new Secret(tokens.id_token) }),
   };
 }
 
