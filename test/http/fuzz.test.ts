@@ -148,8 +148,10 @@ test('any request gets an answer with a code, and harms nothing', async () => {
       expect(response.headers.get('location') ?? '/').toStartWith('/');
       const text = await response.text();
       if (response.status >= 400 && wanted.method !== 'HEAD') {
-        const { errors } = JSON.parse(text) as { errors: { code: string; message: string }[] };
-        expect(errors[0]?.code).toMatch(/^[A-Z_]+$/);
+        const { errors, error } = JSON.parse(text) as { errors?: { code: string; message: string }[]; error?: string };
+        // The form of a token has the errors of OAuth 2.0 (RFC 6749 section 5.2).
+        if (wanted.path === '/service/token' && wanted.method === 'POST' && errors === undefined) expect(error).toMatch(/^[a-z_]+$/);
+        else expect(errors?.[0]?.code).toMatch(/^[A-Z_]+$/);
       }
     }),
     { numRuns: runs },
