@@ -19,6 +19,7 @@ import { createPeople, type People } from './auth/people.ts';
 import { createPrincipals, type Principals } from './auth/principals.ts';
 import { createProgramLogins, type ProgramLogins } from './auth/program-logins.ts';
 import { createProviderTests, type ProviderTests } from './auth/provider-tests.ts';
+import { puttingOff } from './auth/put-off.ts';
 import { createThrottle } from './auth/throttle.ts';
 import { databaseKeyStore, openTokenKeys, type TokenKeys } from './auth/token-keys.ts';
 import { createTokens, type Tokens, tokenOverlapMs } from './auth/tokens.ts';
@@ -109,20 +110,23 @@ export async function openIdentity(options: {
     onError: (error) => log.error('logins.counting-failed', { error }),
   });
   const logins = auditedLogins(
-    throttle.slowing(
-      createLogins({
-        find: prepareLoginQuery(database),
-        passwords,
-        principals,
-        directories: createDirectoryLogins({ database, directories, clock, log, onChange }),
-        named: [programs],
-        secrets: {
-          login: async (account, secret, { address }) => {
-            const method = await programs.checkToken(account.id, secret, address);
-            return method === undefined ? undefined : { principal: await principals.ofAccount(account), method };
+    puttingOff(
+      throttle.slowing(
+        createLogins({
+          find: prepareLoginQuery(database),
+          passwords,
+          principals,
+          directories: createDirectoryLogins({ database, directories, clock, log, onChange }),
+          named: [programs],
+          secrets: {
+            login: async (account, secret, { address }) => {
+              const method = await programs.checkToken(account.id, secret, address);
+              return method === undefined ? undefined : { principal: await principals.ofAccount(account), method };
+            },
           },
-        },
-      }),
+        }),
+      ),
+      { sleep: (ms) => clock.sleep(ms) },
     ),
     options.audit,
   );

@@ -11,7 +11,7 @@ beforeAll(async () => {
 function setUp(known = hash) {
   const hashes = new Map<string, string>([['anna', known]]);
   const clock = createFakeClock();
-  const passwords = createPasswords({ clock });
+  const passwords = createPasswords({ clock, slots: 2 });
   const fits = (name: string, text: string): Promise<boolean> => passwords.fits({ name, password: text, hash: hashes.get(name) });
   return { hashes, clock, fits };
 }

@@ -2,6 +2,7 @@
 // send Basic with every request. Unknown names cost what known ones cost.
 
 import { createHmac, randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import type { Clock } from '../lib/clock.ts';
 import { createSemaphore, LimitError } from '../lib/limits.ts';
 import { createLru } from '../lib/lru.ts';
@@ -26,8 +27,11 @@ export function hashPassword(password: string): Promise<string> {
   return Bun.password.hash(password, parameters);
 }
 
-export function createPasswords(options: { clock: Clock }): Passwords {
-  const slots = createSemaphore({ places: 2, queueMax: 32 });
+/** Checks at the same time: two, but never on every core, so that one is left for serving. */
+const slotsDefault = Math.max(1, Math.min(2, availableParallelism() - 1));
+
+export function createPasswords(options: { clock: Clock; slots?: number }): Passwords {
+  const slots = createSemaphore({ places: options.slots ?? slotsDefault, queueMax: 32 });
   const key = randomBytes(32);
   const remembered = createLru<string, { readonly hash: string; readonly untilMs: number }>({ maxEntries: 10_000 });
   // Fifty clients of one build log in at once with the same password: one check answers all.

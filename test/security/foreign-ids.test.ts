@@ -28,6 +28,7 @@ function valuesOf(): { readonly other: Values; readonly nobody: Values } {
     addition: 'build_history',
     meta_name: 'public',
     set: 'some-set',
+    file: 'absent',
     name: 'docker.io',
     token_id: '987654',
     session_id: '987654',
