@@ -2,11 +2,11 @@
 // Needs Debian's skopeo.
 
 import { afterAll, beforeAll, describe, expect, test } from 'bun:test';
-import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type CommandResult, runCommand } from '../clients/command.ts';
+import { writeLayout } from '../support/oci-layout.ts';
 import { requireTools } from '../support/requirements.ts';
 import { type Issuer, type Login, openSite, type Site, startIssuer } from './site.ts';
 
@@ -88,25 +88,3 @@ describe.skipIf(!ready)('skopeo', () => {
     120_000,
   );
 });
-
-/** An image of one empty layer, as an OCI layout. */
-function writeLayout(folder: string): void {
-  const blobs = join(folder, 'blobs', 'sha256');
-  mkdirSync(blobs, { recursive: true });
-  const add = (mediaType: string, bytes: Buffer) => {
-    const hex = createHash('sha256').update(bytes).digest('hex');
-    writeFileSync(join(blobs, hex), bytes);
-    return { mediaType, digest: `sha256:${hex}`, size: bytes.byteLength };
-  };
-  // The end of an archive: two blocks of zeros.
-  const layer = add('application/vnd.oci.image.layer.v1.tar', Buffer.alloc(1024));
-  const config = add(
-    'application/vnd.oci.image.config.v1+json',
-    Buffer.from(JSON.stringify({ architecture: 'amd64', os: 'linux', config: {}, rootfs: { type: 'layers', diff_ids: [layer.digest] } })),
-  );
-  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
-  const manifest = add(mediaType, Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType, config, layers: [layer] })));
-  writeFileSync(join(folder, 'oci-layout'), JSON.stringify({ imageLayoutVersion: '1.0.0' }));
-  const named = { ...manifest, annotations: { 'org.opencontainers.image.ref.name': '1' } };
-  writeFileSync(join(folder, 'index.json'), JSON.stringify({ schemaVersion: 2, manifests: [named] }));
-}
