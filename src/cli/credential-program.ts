@@ -35,7 +35,7 @@ function addRobots(program: Command, terminal: Terminal, { withServer, examples 
     .description('make a robot; its secret is printed once')
     .option('--project <name>', 'of this project, with rights in it alone; without it of the server')
     .option('--description <text>', 'what it is for')
-    .option('--days <days>', "until then (default: the server's, 90)")
+    .option('--days <days>', "until then (default: the server's, 30 unless it was set)")
     .option('--never', 'without an end')
     .option('--network <cidr>', networkHelp, repeatable)
     .option('--secret-file <file>', 'a file with a secret of your own; without it one is made');
