@@ -29,6 +29,7 @@ function valuesOf(): { readonly other: Values; readonly nobody: Values } {
     meta_name: 'public',
     set: 'some-set',
     file: 'absent',
+    registry: 'docker.io',
     name: 'docker.io',
     token_id: '987654',
     session_id: '987654',

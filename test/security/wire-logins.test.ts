@@ -40,21 +40,23 @@ describe('guessing of passwords', () => {
   test('SEC-A17, SEC-G07: is answered 429 after a while with the time to wait, for names that exist and for others alike', async () => {
     for (const name of ['admin', 'nobody']) {
       const statuses: number[] = [];
-      for (let index = 0; index < 8; index++) statuses.push(await logIn(registry, { name, password: `guess ${index}` }, '192.0.2.1'));
-      expect([name, statuses]).toEqual([name, [401, 401, 401, 401, 401, 429, 429, 429]]);
+      const guess = (index: number): Promise<number> => logIn(registry, { name, password: `guess ${index}` }, '192.0.2.1');
+      for (let index = 0; index < 5; index++) statuses.push(await guess(index));
+      // At once: the answer is held back for a moment, and the time to wait would go by.
+      const headers = { authorization: basicOf({ name, password: 'x' }), ...from('192.0.2.1') };
+      const [refused, ...others] = await Promise.all([fetch(`${registry.url}/service/token`, { headers }), guess(5), guess(6), guess(7)]);
+      expect([name, [...statuses, ...others]]).toEqual([name, [401, 401, 401, 401, 401, 429, 429, 429]]);
+      expect(refused.status).toBe(429);
+      expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+      expect(await codeOf(refused)).toBe('TOOMANYREQUESTS');
     }
-    const refused = await fetch(`${registry.url}/service/token`, {
-      headers: { authorization: basicOf({ name: 'admin', password: 'x' }), ...from('192.0.2.1') },
-    });
-    expect(refused.status).toBe(429);
-    expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
-    expect(await codeOf(refused)).toBe('TOOMANYREQUESTS');
   });
 
   test('does not lock the account out elsewhere, nor who had logged in there before', async () => {
     expect(await logIn(registry, registry.admin, '198.51.100.7')).toBe(200);
-    for (let index = 0; index < 70; index++) await logIn(registry, { name: 'admin', password: `guess ${index}` }, '198.51.100.7');
-    expect(await logIn(registry, { name: 'admin', password: 'one more' }, '198.51.100.7')).toBe(429);
+    const guess = (index: number): Promise<number> => logIn(registry, { name: 'admin', password: `guess ${index}` }, '198.51.100.7');
+    for (let index = 0; index < 50; index++) expect([index, await guess(index)]).toEqual([index, 401]);
+    expect(await Promise.all([guess(50), guess(51), guess(52)])).toEqual([429, 429, 429]);
     expect(await logIn(registry, registry.admin, '198.51.100.7')).toBe(200);
     expect(await logIn(registry, registry.admin, '203.0.113.9')).toBe(200);
   }, 60_000);
