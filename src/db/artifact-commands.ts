@@ -3,7 +3,7 @@
 
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
-import { countListed, countTags } from './artifact-rows.ts';
+import { countListed, countTags, listAccessories } from './artifact-rows.ts';
 import { deleteManifest } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
 import { holdRepository, type ItemInRepository, inChunks, unreference } from './references.ts';
@@ -151,15 +151,7 @@ async function findDependants({ trx }: CommandContext, item: ItemInRepository): 
     .where('kind', '=', 'manifest')
     .limit(deletedWithMax)
     .execute();
-  const accessories = await trx
-    .selectFrom('artifact')
-    .innerJoin('manifest', 'manifest.id', 'artifact.manifest_id')
-    .select('manifest.digest')
-    .where('artifact.repository_id', '=', item.repositoryId)
-    .where('artifact.subject_digest', '=', item.digest)
-    .where('artifact.subject_digest', 'is not', null)
-    .limit(deletedWithMax)
-    .execute();
+  const accessories = await listAccessories(trx, item, deletedWithMax);
   return [...children, ...accessories].map(({ digest }) => digest as Digest);
 }
 

@@ -4,6 +4,7 @@
 import type { Digest } from '../oci/digest.ts';
 import { OciError } from '../oci/errors.ts';
 import { parseManifest } from '../oci/manifest.ts';
+import { listAccessories } from './artifact-rows.ts';
 import { putManifest } from './content-commands.ts';
 import type { CommandContext } from './context.ts';
 import { holdRepository, type ItemInRepository, inChunks, renewBlobLeases } from './references.ts';
@@ -114,15 +115,7 @@ async function shareBlobs(context: CommandContext, args: ArtifactCopy, digests: 
 
 /** With the tags of cosign's scheme, by which its clients find them. */
 async function accessoriesOf({ trx }: CommandContext, item: ItemInRepository): Promise<{ digest: Digest; tags: string[] }[]> {
-  const rows = await trx
-    .selectFrom('artifact')
-    .innerJoin('manifest', 'manifest.id', 'artifact.manifest_id')
-    .select('manifest.digest')
-    .where('artifact.repository_id', '=', item.repositoryId)
-    .where('artifact.subject_digest', '=', item.digest)
-    .where('artifact.subject_digest', 'is not', null)
-    .limit(manifestsMax)
-    .execute();
+  const rows = await listAccessories(trx, item, manifestsMax);
   const prefix = item.digest.replace(':', '-');
   const tags = await trx
     .selectFrom('tag')

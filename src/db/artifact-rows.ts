@@ -7,7 +7,7 @@ import type { Digest } from '../oci/digest.ts';
 import { isIndexMediaType } from '../oci/media-types.ts';
 import type { CommandContext } from './context.ts';
 import type { NewManifest } from './new-manifest.ts';
-import { inChunks } from './references.ts';
+import { type ItemInRepository, inChunks } from './references.ts';
 
 export interface RecordedManifest {
   readonly manifestId: number;
@@ -200,5 +200,18 @@ async function addToHolders({ trx }: CommandContext, child: NewManifest, sizeByt
         .where('repository_id', '=', child.repositoryId)
         .where('kind', '=', 'manifest'),
     )
+    .execute();
+}
+
+/** Digests of the manifests whose subject is this one, at most `max` of them. */
+export async function listAccessories(trx: CommandContext['trx'], item: ItemInRepository, max: number): Promise<{ digest: string }[]> {
+  return trx
+    .selectFrom('artifact')
+    .innerJoin('manifest', 'manifest.id', 'artifact.manifest_id')
+    .select('manifest.digest')
+    .where('artifact.repository_id', '=', item.repositoryId)
+    .where('artifact.subject_digest', '=', item.digest)
+    .where('artifact.subject_digest', 'is not', null)
+    .limit(max)
     .execute();
 }

@@ -11,6 +11,7 @@ import { createServer as createTlsServer } from 'node:tls';
 import { send } from '../api/client.ts';
 import { until } from '../mirror/harness.ts';
 import { type RunningBreakwater, startBreakwater } from '../support/breakwater.ts';
+import { requireTools } from '../support/requirements.ts';
 
 const secret = 'webhook-secret-canary-1';
 interface Delivery {
@@ -165,7 +166,7 @@ test('syslog over UDP', async () => {
   }
 }, 60_000);
 
-test.skipIf(Bun.which('openssl') === null)(
+test.skipIf(!requireTools('openssl'))(
   'syslog over TLS, only to a server whose certificate holds',
   async () => {
     const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];

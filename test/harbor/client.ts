@@ -1,5 +1,4 @@
-// A generic OpenAPI client (openapi-client-axios) pointed at the server with Harbor's operations, and a record of which operations were called and what
-// was answered, whichever client called them.
+// A generic OpenAPI client (openapi-client-axios) pointed at the server with Harbor's operations, called by Harbor's names of them.
 
 import { OpenAPIClientAxios } from 'openapi-client-axios';
 import { operations } from './operations.ts';
